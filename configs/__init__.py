@@ -1,0 +1,1 @@
+"""Settings and errors: what every other room may rely on."""
