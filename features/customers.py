@@ -1,0 +1,71 @@
+"""Orders -> one row per customer as of a cutoff: the one way features are computed, in training, scoring and serving."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from configs.errors import ColumnError
+from features.catalog import CATALOG, FEATURE_NAMES, SUMS, TERMS
+
+HISTORY = ("first_order_day", "previous_order_day", "spend_before")
+NEEDED = ("customer_id", "order_day", "amount", "items", *HISTORY)
+"""The columns of the canonical orders that the features read."""
+
+
+def customer_features(orders: nw.LazyFrame, cutoff: int) -> nw.LazyFrame:
+    """Features of every customer with at least one purchase before ``cutoff``; pure and lazy, on the engine of ``orders``.
+
+    ``orders`` are the canonical orders with their three history columns (``features.orders.net_orders``), in any row order;
+    rows on or after ``cutoff`` (integer day, the first NOT observed) are not read. The result holds ``customer_id`` and the
+    columns of ``CATALOG``, all Float64, NULL where a feature is undefined; its row order is the engine's own.
+
+    Raises ColumnError: a column is missing.
+    """
+    _check(orders.collect_schema().names())
+    terms, sums, features = _expressions(cutoff)
+    before = orders.filter(nw.col("order_day") < cutoff).select("customer_id", *terms)
+    by_customer = before.group_by("customer_id").agg(*sums)
+    return by_customer.filter(nw.col("purchases") > 0).select("customer_id", *features)
+
+
+def feature_frame(orders: nw.LazyFrame, cutoff: int) -> pd.DataFrame:
+    """``customer_features`` as the models take them.
+
+    One row per customer: index ``customer_id`` (text, sorted by code point), columns ``FEATURE_NAMES`` in that order, one
+    block of float64, NaN where a feature is undefined.
+
+    Raises ColumnError: a column is missing.
+    """
+    table: pa.Table = customer_features(orders, cutoff).collect(backend="pyarrow").to_native()
+    order = pc.sort_indices(table["customer_id"]).to_numpy()
+    block = np.empty((len(FEATURE_NAMES), table.num_rows))
+    for row, name in zip(block, FEATURE_NAMES, strict=True):
+        row[:] = table[name].to_numpy()[order]
+    customers = pd.Index(table["customer_id"].to_numpy()[order], dtype="str", name="customer_id")
+    return pd.DataFrame(block.T, index=customers, columns=list(FEATURE_NAMES), copy=False)
+
+
+@lru_cache(maxsize=256)
+def _expressions(cutoff: int) -> tuple[list[nw.Expr], list[nw.Expr], list[nw.Expr]]:
+    """The catalog's three layers for one cutoff, each expression under its name."""
+    terms = [expression(cutoff).alias(name) for name, expression in TERMS.items()]
+    sums = [expression(cutoff).alias(name) for name, expression in SUMS.items()]
+    features = [feature.expression(cutoff).cast(nw.Float64).alias(feature.name) for feature in CATALOG]
+    return terms, sums, features
+
+
+def _check(columns: list[str]) -> None:
+    missing = [name for name in NEEDED if name not in columns]
+    if not missing:
+        return
+    cure = "run features.orders.net_orders first" if set(missing) & set(HISTORY) else "give canonical orders"
+    raise ColumnError(
+        f"features need the columns {', '.join(NEEDED)}; missing: {', '.join(missing)} "
+        f"(found: {', '.join(columns[:20])}): {cure}"
+    )
