@@ -1,0 +1,96 @@
+"""What all commands of the command line share: options, error lines, machine-readable output.
+
+A command is a Typer function that takes the options below and is wrapped in :func:`reported`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+from configs.errors import ForetierError
+from configs.files import replacing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from configs.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file [default: $FORETIER_CONFIG, else foretier.yaml here].", show_default=False),
+]
+OrdersPath = Annotated[
+    str | None,
+    typer.Option("--orders", help="Read the transactions from this file, folder or glob instead.", show_default=False),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the result as JSON to this file; - is standard output.", show_default=False),
+]
+
+STANDARD_OUTPUT = Path("-")
+EXIT_BAD_INPUT = 2
+
+
+def reported(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn a ForetierError of ``command`` into one line on standard error and exit code 2.
+
+    Anything else is a bug and keeps its traceback.
+    """
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ForetierError as error:
+            typer.echo(f"error: {one_line(str(error))}", err=True)
+            raise typer.Exit(EXIT_BAD_INPUT) from None
+
+    return run
+
+
+def one_line(text: str) -> str:
+    r"""Collapse white space and leave out what a terminal would obey instead of show.
+
+    >>> one_line("first\n second\x1b[2J")
+    'first second[2J'
+    """
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+
+
+def read_settings(config: Path | None, orders: str | None = None) -> Settings:
+    """Read the settings a command was given: ``--config`` and ``--orders`` as they came from the command line."""
+    from configs.settings import load_settings, settings_file
+
+    return load_settings(settings_file(config), orders=orders)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` as JSON to ``path`` (whole or not at all); ``-`` is standard output.
+
+    Raises ValueError on NaN and infinities: no command may write them.
+    """
+    text = json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False, default=str) + "\n"
+    if path == STANDARD_OUTPUT:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.flush()
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def console(json_file: Path | None = None) -> Console:
+    """Give the console for people: standard error when standard output carries the JSON."""
+    from rich.console import Console
+
+    return Console(stderr=json_file == STANDARD_OUTPUT, soft_wrap=False)

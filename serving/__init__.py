@@ -1,0 +1,1 @@
+"""Batch scoring, the score store, the HTTP service, the marketers' lists and their exports."""

@@ -1,0 +1,153 @@
+"""How the score store talks to its database: addresses, connections, locks, and errors without secrets or customers."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from configs.errors import StoreError
+
+CONNECT_SECONDS = 10
+BUSY_SECONDS = 30
+WRITES = "foretier_writes"
+# Any two fixed numbers: PostgreSQL keeps advisory locks by number, one space for all programs of a database.
+SCHEMA_LOCK = 0x666F7265
+SCORER_LOCK = 0x666F7266
+
+
+def store_address(url: str) -> URL:
+    """Check and complete the address of a store.
+
+    Raises StoreError for an address that is none, an in-memory SQLite, or a database other than SQLite and PostgreSQL.
+    """
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise StoreError(
+            "FORETIER_STORE_URL is no database address; expected sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+        ) from None
+    if address.drivername in ("postgresql", "postgres"):
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"the score store works on SQLite and PostgreSQL, found {address.get_backend_name()}")
+    if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
+        raise StoreError("the score store needs a file that other processes can read; expected sqlite:///FILE")
+    return address
+
+
+def open_engine(address: URL) -> sa.Engine:
+    """Make the engine of a store; connects to nothing yet."""
+    if address.get_backend_name() == "sqlite":
+        return _sqlite_engine(address)
+    arguments = {} if "connect_timeout" in address.query else {"connect_timeout": CONNECT_SECONDS}
+    return sa.create_engine(address, connect_args=arguments, pool_pre_ping=True, hide_parameters=True)
+
+
+def _sqlite_engine(address: URL) -> sa.Engine:
+    try:
+        Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the score store {address.database} cannot be made: {error.strerror}") from None
+    engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def _own_transactions(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 would begin late; we begin ourselves
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def create_schema(engine: sa.Engine, metadata: sa.MetaData) -> None:
+    """Make the tables that are missing; any number of processes may do this at once."""
+    with engine.connect() as connection:
+        if all(sa.inspect(connection).has_table(name) for name in metadata.tables):
+            return
+    if engine.dialect.name == "sqlite":
+        with closing(_locked_file(engine.url, "schema", wait_seconds=BUSY_SECONDS)), closing(
+            sqlite3.connect(str(engine.url.database), timeout=BUSY_SECONDS)
+        ) as file:
+            file.execute("PRAGMA journal_mode = WAL")  # kept in the file: readers never wait for the scorer
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK, _schema_number())))
+        metadata.create_all(connection)
+
+
+@contextmanager
+def scorer_connection(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give the one connection that may write scoring runs; the lock ends with the block or with the process.
+
+    Raises StoreError when another scorer is writing.
+    """
+    with engine.connect().execution_options(**{WRITES: True}) as connection:
+        if engine.dialect.name == "sqlite":
+            with closing(_locked_file(engine.url, "scoring", wait_seconds=0)):
+                yield connection
+            return
+        connection.detach()  # the lock belongs to the session: it must not go back to the pool
+        with connection.begin():
+            lock = sa.func.pg_try_advisory_lock(SCORER_LOCK, _schema_number())
+            if not connection.execute(sa.select(lock)).scalar_one():
+                raise _busy()
+        yield connection
+
+
+def _locked_file(address: URL, name: str, *, wait_seconds: float) -> sqlite3.Connection:
+    """Lock an empty SQLite file beside the store: held by the system for as long as the process lives, on any platform."""
+    connection = sqlite3.connect(f"{address.database}.{name}-lock", timeout=wait_seconds, isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise _busy() from None
+        raise StoreError(f"the score store {address.database} cannot be locked: {error}") from None
+    return connection
+
+
+def _busy() -> StoreError:
+    return StoreError("another scoring run is being written to this store; wait for it to end, then score again")
+
+
+def _schema_number() -> sa.Function[int]:
+    return sa.func.hashtext(sa.func.current_schema())
+
+
+@contextmanager
+def store_errors(address: URL) -> Iterator[None]:
+    """Turn whatever the database says into a StoreError of one line, without password and without any customer's row."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+        raise StoreError(f"the score store {readable(address)} {_what_happened(error, address)}") from None
+
+
+def readable(address: URL) -> str:
+    """Give the address with its password masked and without its options."""
+    return address.set(query={}).render_as_string(hide_password=True)
+
+
+def _what_happened(error: Exception, address: URL) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if not isinstance(cause, sqlite3.Error | psycopg.Error):
+        return f"cannot be used: {type(cause).__name__}"
+    # Details and contexts of PostgreSQL quote rows; its primary message does not.
+    diagnosis = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    lines = (diagnosis or str(cause)).strip().splitlines()
+    message = lines[0] if lines else type(cause).__name__
+    secret = str(address.password or "")
+    return f"cannot be used: {message.replace(secret, '***') if secret else message}"

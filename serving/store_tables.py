@@ -1,0 +1,65 @@
+"""The three tables of the score store, the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+# PostgreSQL orders text by the locale of the database unless told otherwise; SQLite orders it by code point.
+EXACT_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+RUN_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+scoring_runs = sa.Table(
+    "scoring_runs",
+    metadata,
+    sa.Column("run_id", RUN_ID, primary_key=True, autoincrement=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False, comment="ISO 8601, UTC"),
+    sa.Column("as_of_day", sa.Integer, nullable=False, comment="days since 1970-01-01; the first day not observed"),
+    sa.Column("horizon_days", sa.Integer, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("customers", sa.BigInteger, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False, comment="JSON: customers, value and risk per tier and past-spend tier"),
+    sqlite_autoincrement=True,  # an id of a removed run is never given again
+)
+
+customer_scores = sa.Table(
+    "customer_scores",
+    metadata,
+    sa.Column("run_id", RUN_ID, primary_key=True, autoincrement=False),
+    sa.Column("customer_id", EXACT_TEXT, primary_key=True),
+    sa.Column("predicted_value", sa.Double, nullable=False),
+    sa.Column("purchase_probability", sa.Double, nullable=False),
+    sa.Column("churn_risk", sa.Double, nullable=False),
+    sa.Column("value_if_active", sa.Double, nullable=False),
+    sa.Column("value_at_risk", sa.Double, nullable=False),
+    sa.Column("tier", sa.Text, nullable=False),
+    sa.Column("past_spend_tier", sa.Text, nullable=False),
+    sa.Column("movement", sa.Text, nullable=False),
+    sa.Column("lifecycle_stage", sa.Text, nullable=False),
+    sa.Column("rfm_segment", sa.Text, nullable=False),
+    sa.Column("abc_class", sa.Text, nullable=False),
+    sa.Column("last_order_day", sa.Integer, nullable=False, comment="days since 1970-01-01"),
+    sa.Column("order_count", sa.BigInteger, nullable=False),
+    sa.Column("total_spend", sa.Double, nullable=False),
+    sa.Column("drivers", sa.Text, nullable=False, comment="compact JSON, see serving/predictions.py"),
+)
+
+# The order of every list, with the columns lists are filtered by, so that filtering reads the index alone.
+sa.Index(
+    "customer_scores_by_value_at_risk",
+    customer_scores.c.run_id,
+    customer_scores.c.value_at_risk.desc(),
+    customer_scores.c.customer_id,
+    customer_scores.c.tier,
+    customer_scores.c.churn_risk,
+)
+
+published = sa.Table(
+    "published",
+    metadata,
+    sa.Column("slot", sa.Integer, sa.CheckConstraint("slot = 1", name="published_one_pointer"), primary_key=True),
+    sa.Column("run_id", RUN_ID, sa.ForeignKey(scoring_runs.c.run_id), nullable=False),
+)

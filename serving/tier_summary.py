@@ -1,0 +1,79 @@
+"""Tiers of one scoring run in numbers: customers, value and risk per tier, and the movement from past-spend tiers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from serving.predictions import CustomerScore
+
+
+@dataclass(frozen=True, slots=True)
+class TierCount:
+    """One tier of a run. ``predicted_value`` and ``value_at_risk`` are sums; the mean is ``None`` in an empty tier."""
+
+    tier: str
+    customers: int
+    predicted_value: float
+    mean_churn_risk: float | None
+    value_at_risk: float
+
+
+@dataclass(frozen=True, slots=True)
+class MovementCell:
+    """How many customers of one past-spend tier are in one predicted tier, and their predicted value."""
+
+    past_spend_tier: str
+    tier: str
+    customers: int
+    predicted_value: float
+
+
+class TierTally:
+    """Adds up the rows of a run while they are written."""
+
+    def __init__(self, tier_names: Sequence[str]) -> None:
+        self._names = tuple(tier_names)
+        self._cells: dict[tuple[str, str], list[float]] = {}
+
+    def add(self, scores: Iterable[CustomerScore]) -> None:
+        """Count these rows."""
+        for score in scores:
+            cell = self._cells.setdefault((score.past_spend_tier, score.tier), [0, 0.0, 0.0, 0.0])
+            cell[0] += 1
+            cell[1] += score.predicted_value
+            cell[2] += score.churn_risk
+            cell[3] += score.value_at_risk
+
+    @property
+    def customers(self) -> int:
+        """Rows counted so far."""
+        return int(sum(cell[0] for cell in self._cells.values()))
+
+    def to_json(self) -> str:
+        """Everything counted, for the store."""
+        cells = [[past, tier, *sums] for (past, tier), sums in sorted(self._cells.items())]
+        return json.dumps({"tiers": self._names, "cells": cells}, separators=(",", ":"), allow_nan=False)
+
+
+def summary_from_json(text: str) -> tuple[tuple[TierCount, ...], tuple[MovementCell, ...]]:
+    """Read back what :meth:`TierTally.to_json` wrote: tiers best first, and the cells that hold customers."""
+    summary = json.loads(text)
+    names, cells = summary["tiers"], summary["cells"]
+    order = {name: place for place, name in enumerate(names)}
+    cells.sort(key=lambda cell: (order.get(cell[0], len(order)), order.get(cell[1], len(order))))
+    movement = tuple(MovementCell(past, tier, int(count), value) for past, tier, count, value, _, _ in cells)
+    return tuple(_tier_count(name, [cell for cell in cells if cell[1] == name]) for name in names), movement
+
+
+def _tier_count(name: str, cells: list[list[float]]) -> TierCount:
+    customers = int(sum(cell[2] for cell in cells))
+    risk = sum(cell[4] for cell in cells)
+    return TierCount(
+        tier=name,
+        customers=customers,
+        predicted_value=float(sum(cell[3] for cell in cells)),
+        mean_churn_risk=risk / customers if customers else None,
+        value_at_risk=float(sum(cell[5] for cell in cells)),
+    )
