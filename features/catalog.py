@@ -151,7 +151,7 @@ SUMS: dict[str, Expression] = {
     "first_day": lambda _: _col("first_order_day").min(),
     "last_day": lambda _: _col("purchase_day").max(),
     "day_before_last": lambda _: _col("previous_day").max(),
-    "gap_squares": lambda _: _gap().__mul__(_gap()).sum(),
+    "gap_squares": lambda _: (_gap() * _gap()).sum(),
     "net": lambda _: _col("net").sum(),
     "paid": lambda _: _col("paid").sum(),
     "paid_on_repeat_days": lambda _: _when(_col("order_day") > _col("first_order_day"), _col("paid")).sum(),
@@ -191,7 +191,8 @@ def _sum(name: str) -> nw.Expr:
 
 
 def _in_money(name: str) -> nw.Expr:
-    return _sum(name) / MONEY_UNIT
+    """Ten-thousandths -> units. Some engines divide by a constant as they multiply by its inverse; rounding heals that."""
+    return (_sum(name) / MONEY_UNIT).round(4)
 
 
 def _mean_gap() -> nw.Expr:
@@ -199,14 +200,14 @@ def _mean_gap() -> nw.Expr:
     return _when(_col("repeat_days") > 0, (_sum("last_day") - _sum("first_day")) / _sum("repeat_days"))
 
 
-def _std(count_: nw.Expr, total: nw.Expr, squares: nw.Expr) -> nw.Expr:
-    """Population standard deviation out of a count, a sum and a sum of squares; rounding never makes it NaN."""
-    return (count_ * squares - total * total).clip(lower_bound=0.0).sqrt() / count_
+def _std(size: nw.Expr, total: nw.Expr, squares: nw.Expr, unit: int = 1) -> nw.Expr:
+    """Population standard deviation out of a count, a sum and a sum of squares in ``unit``; rounding never makes it NaN."""
+    return (size * squares - total * total).clip(lower_bound=0.0).sqrt() / (size * unit)
 
 
 def _order_value_trend(_: int) -> nw.Expr:
     recent = _in_money("weighted_paid_90") / _sum("weights_90")
-    known = (_sum("weights_90") >= LEAST_WEIGHT) & (_col("paid") > 0)
+    known = (_col("purchases") > 1) & (_col("weights_90") >= LEAST_WEIGHT) & (_col("paid") > 0)
     return _when(known, recent / (_in_money("paid") / _sum("purchases")))
 
 
@@ -342,21 +343,21 @@ CATALOG: tuple[Feature, ...] = (
     Feature(
         "order_value_spread", "order_value", "ratio", "Spread of the order values",
         "Population standard deviation of ln(1 + amount) of the purchases.",
-        lambda _: _std(_sum("purchases"), _sum("logs"), _sum("log_squares")) / MONEY_UNIT,
+        lambda _: _std(_sum("purchases"), _sum("logs"), _sum("log_squares"), MONEY_UNIT),
         always(lambda spread, _: f"Order values vary by a factor of {math.exp(spread):,.1f}" if spread >= 0.05 else "Orders are of like value"),
     ),
     Feature(
         "order_value_last", "order_value", "money", "Value of the last order", "Amount of the last purchase.",
-        lambda _: (_sum("paid") - _sum("paid_before_last")) / MONEY_UNIT,
+        lambda _: (_in_money("paid") - _in_money("paid_before_last")).round(4),
         always(lambda value, c: f"The last order was {money(value, c)}"),
     ),
     Feature(
         "order_value_trend", "order_value", "ratio", "Trend of the order values",
-        "Mean purchase amount weighted 2**-(age / 90) / order_value_mean: above 1, orders grow; missing where the weights "
-        "sum to less than 2**-10 (about 900 days without an order) or the purchases to 0.",
+        "Mean purchase amount weighted 2**-(age / 90) / order_value_mean: above 1, orders grow; missing for a single order, "
+        "where the weights sum to less than 2**-10 (about 900 days without an order), or the purchases to 0.",
         _order_value_trend,
         missing_as(
-            "No recent order to compare with",
+            "No orders to compare",
             lambda ratio, _: f"Recent orders are worth {percent(ratio)} of the usual",
         ),
     ),

@@ -7,11 +7,13 @@ from functools import lru_cache
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import ColumnError
 from features.catalog import CATALOG, FEATURE_NAMES, SUMS, TERMS
+from features.prepared import PreparedPlan
 
 HISTORY = ("first_order_day", "previous_order_day", "spend_before")
 NEEDED = ("customer_id", "order_day", "amount", "items", *HISTORY)
@@ -42,13 +44,27 @@ def feature_frame(orders: nw.LazyFrame, cutoff: int) -> pd.DataFrame:
 
     Raises ColumnError: a column is missing.
     """
-    table: pa.Table = customer_features(orders, cutoff).collect(backend="pyarrow").to_native()
+    table = _collect(orders, cutoff)
     order = pc.sort_indices(table["customer_id"]).to_numpy()
     block = np.empty((len(FEATURE_NAMES), table.num_rows))
     for row, name in zip(block, FEATURE_NAMES, strict=True):
         row[:] = table[name].to_numpy()[order]
     customers = pd.Index(table["customer_id"].to_numpy()[order], dtype="str", name="customer_id")
     return pd.DataFrame(block.T, index=customers, columns=list(FEATURE_NAMES), copy=False)
+
+
+def _collect(orders: nw.LazyFrame, cutoff: int) -> pa.Table:
+    if orders.implementation.is_polars():
+        _check(orders.collect_schema().names())
+        rows: pl.DataFrame = orders.select(*NEEDED).to_native().collect()
+        return _prepared(cutoff, tuple(rows.schema.items())).run(rows).to_arrow()
+    return customer_features(orders, cutoff).collect(backend="pyarrow").to_native()
+
+
+@lru_cache(maxsize=64)
+def _prepared(cutoff: int, schema: tuple[tuple[str, pl.DataType], ...]) -> PreparedPlan:
+    """The plan of one cutoff for Polars, kept: requests of one day share it."""
+    return PreparedPlan(lambda orders: customer_features(orders, cutoff), pl.Schema(schema))
 
 
 @lru_cache(maxsize=256)
