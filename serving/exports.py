@@ -1,0 +1,266 @@
+"""Tables as files: CSV and XLSX for people with a spreadsheet, Parquet for programs. Whole or not at all, same input same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from configs.errors import SettingsError
+from configs.files import replacing
+from serving.spreadsheet_text import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    import xlsxwriter
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+Kind = Literal["text", "whole", "money", "percent", "date"]
+CSV_DECIMALS: dict[Kind, int] = {"money": 2, "percent": 4}
+CSV_BATCH_ROWS = 1_000
+XLSX_MOST_ROWS = 1_048_575
+XLSX_MOST_LETTERS = 32_767
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: ``name`` heads it in CSV, ``label`` in XLSX; ``bar`` draws the number as a bar between 0 and 1."""
+
+    name: str
+    label: str
+    kind: Kind
+    width: int
+    bar: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain values in the order of ``columns``; ``None`` is an empty cell.
+
+    ``notes`` are pairs of label and text for a second sheet. ``created_at`` is the time written into the file: that of the
+    scoring run, never that of the export.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: Iterable[Sequence[Any]]
+    notes: tuple[tuple[str, str], ...]
+    created_at: datetime
+
+
+def write_table(path: Path, table: Table) -> int:
+    """Write ``.csv`` or ``.xlsx`` by the suffix of ``path``; gives the number of rows.
+
+    Raises SettingsError: another suffix, a folder that cannot be written, more rows than a sheet can hold.
+    """
+    writers: dict[str, Callable[[BinaryIO, Table], int]] = {".csv": write_csv, ".xlsx": write_xlsx}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise SettingsError(f'a list is written as .csv or .xlsx, found "{path.suffix or path.name}"; give --out another suffix')
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        return writer(file, table)
+
+
+# CSV
+
+
+def write_csv(file: BinaryIO, table: Table) -> int:
+    """Write RFC 4180 in UTF-8 with a mark that spreadsheets know it by; texts are guarded and quoted; gives the number of rows."""
+    rows = -1
+    for batch, lines in _csv_batches(table):
+        file.write(batch)
+        rows += lines
+    return rows
+
+
+def csv_chunks(table: Table) -> Iterator[bytes]:
+    """Give the bytes of :func:`write_csv` piece by piece."""
+    return (batch for batch, _ in _csv_batches(table))
+
+
+def _csv_batches(table: Table) -> Iterator[tuple[bytes, int]]:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
+    buffer.write("\ufeff")
+    writer.writerow([column.name for column in table.columns])
+    lines = 1
+    for row in table.rows:
+        writer.writerow([_csv_cell(value, column.kind) for value, column in zip(row, table.columns, strict=True)])
+        lines += 1
+        if lines == CSV_BATCH_ROWS:
+            yield buffer.getvalue().encode("utf-8", "replace"), lines
+            buffer.seek(0)
+            buffer.truncate()
+            lines = 0
+    yield buffer.getvalue().encode("utf-8", "replace"), lines
+
+
+def _csv_cell(value: Any, kind: Kind) -> Any:
+    if value is None:
+        return ""
+    if kind == "text":
+        return guarded(str(value))
+    if kind == "date":
+        return value.isoformat()
+    return round(value, CSV_DECIMALS[kind]) if kind in CSV_DECIMALS else value
+
+
+# XLSX
+
+
+def write_xlsx(file: BinaryIO, table: Table) -> int:
+    """Write one sheet of data and one of notes; ids and all other texts are text cells, never formulas; gives the number of rows.
+
+    Raises SettingsError for more rows than a sheet can hold.
+    """
+    with _workbook(file, table.created_at) as workbook:
+        formats = _formats(workbook)
+        sheet = workbook.add_worksheet(table.title)
+        _lay_out(sheet, table.columns, formats)
+        last = 0
+        for last, row in enumerate(table.rows, start=1):
+            if last > XLSX_MOST_ROWS:
+                raise SettingsError(
+                    f"a sheet holds {XLSX_MOST_ROWS:,} rows at most and the list is longer: use --top, --tier or a .csv file"
+                )
+            for place, (value, column) in enumerate(zip(row, table.columns, strict=True)):
+                _write_cell(sheet, last, place, value, column.kind, formats)
+        sheet.autofilter(0, 0, last, len(table.columns) - 1)
+        for place, column in enumerate(table.columns):
+            if column.bar and last:
+                sheet.conditional_format(1, place, last, place, _BAR)
+        _write_notes(workbook.add_worksheet("About this list"), table.notes, formats)
+    return last
+
+
+def xlsx_bytes(table: Table) -> bytes:
+    """Give the bytes of :func:`write_xlsx`."""
+    buffer = io.BytesIO()
+    write_xlsx(buffer, table)
+    return buffer.getvalue()
+
+
+_BAR = {
+    "type": "data_bar", "bar_solid": True, "bar_color": "#F4B183", "bar_border_color": "#F4B183",
+    "min_type": "num", "min_value": 0, "max_type": "num", "max_value": 1,
+}  # fmt: skip
+
+
+@contextmanager
+def _workbook(file: BinaryIO, created_at: datetime) -> Iterator[xlsxwriter.Workbook]:
+    import xlsxwriter
+
+    options = {
+        "constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
+        "nan_inf_to_errors": False,
+    }  # fmt: skip
+    workbook = xlsxwriter.Workbook(file, options)
+    workbook.set_properties({"title": "Foretier", "created": created_at.replace(tzinfo=None)})
+    yield workbook
+    workbook.close()
+
+
+def _formats(workbook: xlsxwriter.Workbook) -> dict[str, Format]:
+    """One format per kind. The quote prefix keeps a text a text even after someone edits the cell."""
+    looks: dict[str, dict[str, Any]] = {
+        "text": {"num_format": "@", "quote_prefix": True, "valign": "top"},
+        "whole": {"num_format": "#,##0", "valign": "top"},
+        "money": {"num_format": "#,##0.00", "valign": "top"},
+        "percent": {"num_format": "0%", "valign": "top"},
+        "date": {"num_format": "yyyy-mm-dd", "align": "left", "valign": "top"},
+        "head": {"bold": True, "bg_color": "#1F3864", "font_color": "#FFFFFF", "text_wrap": True, "valign": "vcenter"},
+        "note": {"num_format": "@", "quote_prefix": True, "valign": "top", "text_wrap": True},
+        "strong": {"bold": True, "valign": "top"},
+        "run": {},
+    }
+    return {name: workbook.add_format(look) for name, look in looks.items()}
+
+
+def _lay_out(sheet: Worksheet, columns: Sequence[Column], formats: dict[str, Format]) -> None:
+    sheet.freeze_panes(1, 2)
+    sheet.set_row(0, 32)
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)
+    for place, column in enumerate(columns):
+        sheet.set_column(place, place, column.width)
+        sheet.write_string(0, place, column.label, formats["head"])
+
+
+def _write_cell(sheet: Worksheet, row: int, place: int, value: Any, kind: Kind, formats: dict[str, Format]) -> None:
+    if value is None or value == "":
+        sheet.write_blank(row, place, None, formats[kind])
+    elif kind == "text":
+        _write_text(sheet, row, place, str(value), formats)
+    elif kind == "date":
+        sheet.write_datetime(row, place, value, formats[kind])
+    else:
+        sheet.write_number(row, place, value, formats[kind])
+
+
+# XlsxWriter takes a text between <r> and </r> for markup of its own, and escapes only every other of two escape sequences
+# that share an underscore. Such texts are written in runs, cut where the trouble begins.
+_RUN_CUTS = re.compile(r"(?<=_)(?=x[0-9a-fA-F]{4}_)|(?<=^<)(?=r>)")
+
+
+def _write_text(sheet: Worksheet, row: int, place: int, text: str, formats: dict[str, Format]) -> None:
+    text = _shortened(text)
+    runs = _RUN_CUTS.split(text)
+    if len(runs) == 1:
+        sheet.write_string(row, place, text, formats["text"])
+    else:
+        fragments = [part for run in runs for part in (formats["run"], run)]
+        sheet.write_rich_string(row, place, *fragments, formats["text"])
+
+
+def _shortened(text: str) -> str:
+    """Cut a text to what a cell can hold, counted as Excel counts (UTF-16), and say so by a final dot dot dot."""
+    if len(text) * 2 <= XLSX_MOST_LETTERS:
+        return text
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) // 2 <= XLSX_MOST_LETTERS:
+        return text
+    return units[: (XLSX_MOST_LETTERS - 1) * 2].decode("utf-16-le", "ignore") + "…"
+
+
+def _write_notes(sheet: Worksheet, notes: Sequence[tuple[str, str]], formats: dict[str, Format]) -> None:
+    sheet.set_column(0, 0, 24)
+    sheet.set_column(1, 1, 90)
+    for row, (label, text) in enumerate(notes):
+        sheet.write_string(row, 0, label, formats["strong"])
+        sheet.write_string(row, 1, _shortened(text), formats["note"])
+
+
+# Parquet
+
+
+class ParquetParts:
+    """Writes one Parquet file out of frames of equal columns; the index becomes the first column."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._writer: Any = None
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Append rows."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pandas(frame.reset_index(), preserve_index=False).replace_schema_metadata(None)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
+        self._writer.write_table(table.cast(self._writer.schema))
+
+    def close(self) -> None:
+        """Write the end of the file; without it the file is not readable."""
+        if self._writer is not None:
+            self._writer.close()
