@@ -154,7 +154,8 @@ _WORDS = {
 
 
 def _fields_at(location: tuple[str | int, ...]) -> list[str]:
-    model = {1: PredictionRequest, 3: Customer}.get(len(location), Order)
+    models: dict[int, type[_Request]] = {1: PredictionRequest, 3: Customer}
+    model = models.get(len(location), Order)
     return list(model.model_fields)
 
 
@@ -224,6 +225,95 @@ class Predictions(_Answer):
     """The answer to POST /v1/predictions: one prediction for each customer, in the order of the request."""
 
     predictions: list[Prediction]
+
+
+class _Terms(_Answer):
+    as_of: Day
+    horizon_days: int
+    horizon_end: Day
+    currency: str
+    model_version: str
+
+
+class ListRow(_Answer):
+    """One customer of the list; ``reasons`` are sentences, strongest first."""
+
+    rank: int
+    customer_id: str
+    tier: str
+    churn_risk: Share
+    risk_band: str
+    predicted_value: float
+    value_at_risk: float
+    last_order: Day
+    days_since_last_order: int
+    lifecycle_stage: Stage
+    rfm_segment: str
+    past_spend_tier: str
+    movement: Movement
+    reasons: list[str]
+    action: str = Field(description="From the playbook in the settings; empty where it is silent.")
+
+
+_Texts = list[str]
+_Rows = list[ListRow]
+
+
+class ChurnRiskPage(_Terms):
+    """One page of the churn-risk list. All pages that follow each other by cursor are of one scoring run."""
+
+    list: Literal["churn-risk"]
+    scoring_run: int
+    tiers: _Texts = Field(description="The tiers asked for; empty for all.")
+    min_risk: Share
+    total: int = Field(description="Customers of the whole list.")
+    customers: _Rows
+    next_cursor: str | None = Field(description="Ask again with it for the next page; null on the last.")
+
+
+class TierCount(_Answer):
+    """One tier; ``predicted_value`` and ``value_at_risk`` are sums, the mean is null in an empty tier."""
+
+    tier: str
+    customers: int
+    predicted_value: float
+    mean_churn_risk: Share | None
+    value_at_risk: float
+
+
+class MovementCell(_Answer):
+    """How many customers of one past-spend tier are in one predicted tier."""
+
+    past_spend_tier: str
+    tier: str
+    customers: int
+    predicted_value: float
+
+
+class TiersView(_Terms):
+    """The tiers of the published run, best first; empty movement cells are left out."""
+
+    scored_at: str
+    customers: int
+    tiers: list[TierCount]
+    movement: list[MovementCell]
+
+
+class TierLimit(_Answer):
+    """From which predicted value on (inclusive) a customer is in the tier; null for the last tier, which takes the rest."""
+
+    tier: str
+    from_value: float | None
+
+
+class ModelView(_Answer):
+    """The champion: what it predicts, and from where each tier begins, best first."""
+
+    model_version: str
+    horizon_days: int
+    currency: str
+    tiers: list[TierLimit]
+    features: list[str]
 
 
 class ErrorDetail(_Answer):

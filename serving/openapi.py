@@ -1,0 +1,160 @@
+"""The OpenAPI description of the HTTP contract, made from the routes and the models that the service itself uses."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from serving import routes, schemas
+from serving.guard import MAX_BODY_BYTES, Route
+from serving.list_query import MAX_TOP
+from serving.lists import MOST_PAGE_ROWS, PAGE_ROWS
+from serving.refusal import JSON_TYPE
+
+OPENAPI_VERSION = "3.1.0"
+CSV_TYPE = "text/csv; charset=utf-8"
+XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+HTML_TYPE = "text/html"
+METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+
+_ERRORS = {
+    400: "The request is not valid; details name the place of every fault",
+    404: "There is no such customer in the published run",
+    413: f"The body has more than {MAX_BODY_BYTES:,} bytes",
+    415: "The body is not application/json in UTF-8, or is compressed",
+    500: "A fault of the service",
+    503: "The champion model, the published run or the store is not there now; Retry-After says when to ask again",
+    504: "The request took longer than the service allows",
+}
+_READ = (400, 500, 503, 504)
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """Give the whole document; do not change it."""
+    models = [(model, mode) for model, mode in _MODELS]
+    _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    paths: dict[str, dict[str, Any]] = {}
+    for route, operation in _OPERATIONS.items():
+        paths.setdefault(route.template, {})[route.method.lower()] = operation
+    return {
+        "openapi": OPENAPI_VERSION,
+        "info": {
+            "title": "Foretier",
+            "version": _version(),
+            "description": "What each customer will be worth, how likely each is to leave, and why. "
+            "Every failure has one shape: {\"error\": {\"code\", \"message\", \"details\": [{\"path\", \"message\"}]}}; "
+            "so have those of paths and methods that are not listed here (404, 405).",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {"schemas": definitions["$defs"]},
+    }  # fmt: skip
+
+
+def _version() -> str:
+    try:
+        return version("foretier")
+    except PackageNotFoundError:  # run from a checkout or a Bento, not installed
+        return "0"
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {media_type: {"schema": schema}}
+
+
+def _json(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {"description": description, "content": _content(JSON_TYPE, _reference(model))}
+
+
+def _file(description: str, media_type: str) -> dict[str, Any]:
+    name = {"Content-Disposition": {"description": "The name of the file", "schema": {"type": "string"}}}
+    schema = {"type": "string"} if media_type == CSV_TYPE else {"type": "string", "contentMediaType": media_type}
+    return {"description": description, "content": _content(media_type, schema), "headers": name}
+
+
+def _operation(
+    identifier: str, summary: str, answer: dict[str, Any], errors: tuple[int, ...] = (500, 504), **more: Any
+) -> dict[str, Any]:
+    responses = {"200": answer}
+    responses |= {str(status): _json(_ERRORS[status], schemas.Error) for status in errors}
+    return {"operationId": identifier, "summary": summary, "responses": responses, **more}
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema, **more}
+
+
+_TIERS = _parameter(
+    "tier", "Only these tiers; may be given several times", {"type": "array", "items": {"type": "string"}}, style="form", explode=True
+)
+_MIN_RISK = _parameter("min_risk", "Only customers with at least this churn risk", {"type": "number", "minimum": 0, "maximum": 1})
+_TOP = _parameter("top", "Only so many, from the top of the list", {"type": "integer", "minimum": 1, "maximum": MAX_TOP})
+_LIMIT = _parameter(
+    "limit", "Customers on one page", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE_ROWS, "default": PAGE_ROWS}
+)
+_CURSOR = _parameter("cursor", "next_cursor of the page before", {"type": "string"})
+
+_CUSTOMER_ID = {
+    "name": "customer_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
+    "description": "The exact id; what is no letter or digit percent-encoded (a/b is a%2Fb)",
+}  # fmt: skip
+
+_OPERATIONS: dict[Route, dict[str, Any]] = {
+    routes.CUSTOMER: _operation(
+        "getCustomer", "Tier, value, churn risk and drivers of one customer, from the published run",
+        _json("The prediction", schemas.Prediction), (400, 404, 500, 503, 504), parameters=[_CUSTOMER_ID],
+    ),
+    routes.PREDICTIONS: _operation(
+        "predict", "Predictions for customers that bring their own orders",
+        _json("One prediction for each customer, in the order of the request", schemas.Predictions), (400, 413, 415, 500, 503, 504),
+        requestBody={"required": True, "content": _content(JSON_TYPE, _reference(schemas.PredictionRequest))},
+        description="The same numbers as batch scoring of the same orders. Send all orders of a customer before as_of: what is left "
+        "out did not happen. An order on or after as_of is refused (400), and so is a customer without a purchase before it "
+        "(400, no_purchase). At most 1,000 customers and 100,000 orders at once.",
+    ),
+    routes.CHURN_RISK: _operation(
+        "listChurnRisk", "Customers by falling value at risk, page by page, all from one scoring run",
+        _json("One page", schemas.ChurnRiskPage), _READ, parameters=[_TIERS, _MIN_RISK, _LIMIT, _CURSOR],
+    ),
+    routes.CHURN_RISK_CSV: _operation(
+        "listChurnRiskCsv", "The churn-risk list as a CSV file for spreadsheets",
+        _file("The file", CSV_TYPE), _READ, parameters=[_TIERS, _MIN_RISK, _TOP],
+    ),
+    routes.CHURN_RISK_XLSX: _operation(
+        "listChurnRiskXlsx", "The churn-risk list as an Excel workbook",
+        _file("The file", XLSX_TYPE), _READ, parameters=[_TIERS, _MIN_RISK, _TOP],
+    ),
+    routes.TIERS: _operation(
+        "getTiers", "Customers, value and risk by tier, and the movement from past-spend tiers", _json("The tiers", schemas.TiersView), _READ,
+    ),
+    routes.MODEL: _operation("getModel", "The champion model", _json("The model", schemas.ModelView), _READ),
+    routes.LIVE: _operation("live", "The process serves", _json("It does", schemas.State)),
+    routes.READY: _operation("ready", "The champion and a published run that fits it are there", _json("They are", schemas.State), (500, 503, 504)),
+    routes.METRICS: _operation(
+        "metrics", "Metrics for Prometheus", {"description": "The metrics", "content": _content(METRICS_TYPE, {"type": "string"})},
+    ),
+    routes.OPENAPI: _operation(
+        "openapi", "This description", {"description": "OpenAPI", "content": _content(JSON_TYPE, {"type": "object"})},
+    ),
+    routes.DOCS: _operation("docs", "This description, for people", {"description": "A page", "content": _content(HTML_TYPE, {"type": "string"})}),
+    routes.HOME: {
+        "operationId": "home", "summary": "To /docs",
+        "responses": {"307": {"description": "To /docs"}, **{str(status): _json(_ERRORS[status], schemas.Error) for status in (500, 504)}},
+    },
+}  # fmt: skip
+
+_MODELS: tuple[tuple[type[BaseModel], Any], ...] = (
+    (schemas.PredictionRequest, "validation"),
+    *((model, "serialization") for model in (
+        schemas.Prediction, schemas.Predictions, schemas.ChurnRiskPage, schemas.TiersView, schemas.ModelView, schemas.State, schemas.Error,
+    )),
+)  # fmt: skip

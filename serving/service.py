@@ -1,0 +1,68 @@
+"""The BentoML service: ``bentoml serve serving.service:Foretier`` from the project root, or ``foretier serve``.
+
+Settings come from the file that ``FORETIER_CONFIG`` names (default ``foretier.yaml``), addresses from the environment; see
+``configs.settings``.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Read by the libraries when they are imported.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from typing import Any  # noqa: E402
+
+import bentoml  # noqa: E402
+
+from configs.settings import Environment, settings_file  # noqa: E402
+from serving.app import Api  # noqa: E402
+from serving.guard import Guard  # noqa: E402
+from serving.live import Live  # noqa: E402
+from serving.openapi import openapi  # noqa: E402
+from serving.routes import METRICS, ROUTES  # noqa: E402
+
+REQUEST_SECONDS = 60
+LATENCY_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]
+
+
+class GuardedService(bentoml.Service[Any]):  # type: ignore[misc] - BentoML loads its names lazily, mypy sees Any
+    """A BentoML service with the guard outside of it: of BentoML's own pages only ``/metrics`` can be reached."""
+
+    def to_asgi(self, is_main: bool = True) -> Any:  # noqa: FBT001, FBT002 - BentoML's signature
+        """Make the ASGI app that the worker serves."""
+        app: Any = super().to_asgi(is_main=is_main)
+        offered = (METRICS.template, "")  # BentoML's metrics, and the mounted app
+        app.router.routes[:] = [route for route in app.router.routes if route.path in offered]
+        return Guard(app, ROUTES)
+
+    @property
+    def openapi_spec(self) -> Any:
+        """The true description: BentoML writes it into a Bento."""
+        return openapi()
+
+
+@bentoml.asgi_app(Api(lambda: bentoml.get_current_service().live).app())
+@bentoml.service(
+    name="foretier",
+    service_class=GuardedService,
+    workers=1,
+    traffic={"timeout": REQUEST_SECONDS},
+    metrics={"duration": {"buckets": LATENCY_BUCKETS}},
+)
+class Foretier:
+    """Customer value prediction over HTTP; see ``/docs``."""
+
+    def __init__(self) -> None:
+        self.live = Live(settings_file(None), Environment.read())
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Begin to load the champion and to look for a published run."""
+        await self.live.start()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def stop(self) -> None:
+        """Let running work end."""
+        await self.live.stop()
