@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +17,6 @@ from configs.files import replacing
 from serving.spreadsheet_text import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pandas as pd
     import xlsxwriter
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
@@ -62,12 +59,16 @@ def write_table(path: Path, table: Table) -> int:
 
     Raises SettingsError: another suffix, a folder that cannot be written, more rows than a sheet can hold.
     """
-    writers: dict[str, Callable[[BinaryIO, Table], int]] = {".csv": write_csv, ".xlsx": write_xlsx}
-    writer = writers.get(path.suffix.lower())
-    if writer is None:
-        raise SettingsError(f'a list is written as .csv or .xlsx, found "{path.suffix or path.name}"; give --out another suffix')
+    check_suffix(path)
+    writer = write_csv if path.suffix.lower() == ".csv" else write_xlsx
     with replacing(path) as temporary, temporary.open("wb") as file:
         return writer(file, table)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise SettingsError unless ``path`` ends in a suffix that :func:`write_table` knows."""
+    if path.suffix.lower() not in (".csv", ".xlsx"):
+        raise SettingsError(f'a list is written as .csv or .xlsx, found "{path.name}"; give --out one of these suffixes')
 
 
 # CSV
@@ -172,11 +173,11 @@ def _workbook(file: BinaryIO, created_at: datetime) -> Iterator[xlsxwriter.Workb
 def _formats(workbook: xlsxwriter.Workbook) -> dict[str, Format]:
     """One format per kind. The quote prefix keeps a text a text even after someone edits the cell."""
     looks: dict[str, dict[str, Any]] = {
-        "text": {"num_format": "@", "quote_prefix": True, "valign": "top"},
+        "text": {"num_format": "@", "quote_prefix": True, "valign": "top", "align": "left", "indent": 1, "reading_order": 1},
         "whole": {"num_format": "#,##0", "valign": "top"},
         "money": {"num_format": "#,##0.00", "valign": "top"},
         "percent": {"num_format": "0%", "valign": "top"},
-        "date": {"num_format": "yyyy-mm-dd", "align": "left", "valign": "top"},
+        "date": {"num_format": "yyyy-mm-dd", "align": "center", "valign": "top"},
         "head": {"bold": True, "bg_color": "#1F3864", "font_color": "#FFFFFF", "text_wrap": True, "valign": "vcenter"},
         "note": {"num_format": "@", "quote_prefix": True, "valign": "top", "text_wrap": True},
         "strong": {"bold": True, "valign": "top"},
@@ -189,6 +190,7 @@ def _lay_out(sheet: Worksheet, columns: Sequence[Column], formats: dict[str, For
     sheet.freeze_panes(1, 2)
     sheet.set_row(0, 32)
     sheet.set_landscape()
+    sheet.set_paper(8)  # A3: the reasons need the room
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(0)
     for place, column in enumerate(columns):
@@ -244,23 +246,23 @@ def _write_notes(sheet: Worksheet, notes: Sequence[tuple[str, str]], formats: di
 
 
 class ParquetParts:
-    """Writes one Parquet file out of frames of equal columns; the index becomes the first column."""
+    """Writes one Parquet file out of parts with equal columns."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._writer: Any = None
 
-    def add(self, frame: pd.DataFrame) -> None:
-        """Append rows."""
+    def add(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Append rows, given as columns."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.Table.from_pandas(frame.reset_index(), preserve_index=False).replace_schema_metadata(None)
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
-        self._writer.write_table(table.cast(self._writer.schema))
+        self._writer.write_table(table)
 
     def close(self) -> None:
-        """Write the end of the file; without it the file is not readable."""
+        """Write the end of the file; without it the file cannot be read."""
         if self._writer is not None:
             self._writer.close()

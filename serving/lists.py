@@ -172,7 +172,22 @@ def reasons(drivers: Mapping[str, list[dict[str, Any]]]) -> tuple[str, ...]:
 
 def wire_page(page: ListPage) -> dict[str, Any]:
     """Give a page as an application reads it: plain types, ISO dates, full-precision numbers."""
-    terms = page.run.terms
+    return {
+        **_wire_terms(page.run, page.filters),
+        "total": page.total,
+        "customers": [wire_row(row) for row in page.rows],
+        "next_cursor": page.next_cursor,
+    }
+
+
+def wire_list(run: ScoringRun, rows: Iterator[ListRow], filters: Filters) -> dict[str, Any]:
+    """Give a whole list in the same shape, without cursor; ``total`` counts its rows."""
+    customers = [wire_row(row) for row in rows]
+    return {**_wire_terms(run, filters), "total": len(customers), "customers": customers}
+
+
+def _wire_terms(run: ScoringRun, filters: Filters) -> dict[str, Any]:
+    terms = run.terms
     return {
         "list": CHURN_RISK,
         "as_of": terms.as_of.isoformat(),
@@ -180,12 +195,9 @@ def wire_page(page: ListPage) -> dict[str, Any]:
         "horizon_end": terms.horizon_end.isoformat(),
         "currency": terms.currency,
         "model_version": terms.model_version,
-        "scoring_run": page.run.run_id,
-        "tiers": list(page.filters.tiers),
-        "min_risk": page.filters.min_risk,
-        "total": page.total,
-        "customers": [wire_row(row) for row in page.rows],
-        "next_cursor": page.next_cursor,
+        "scoring_run": run.run_id,
+        "tiers": list(filters.tiers),
+        "min_risk": filters.min_risk,
     }
 
 
@@ -201,7 +213,7 @@ def wire_row(row: ListRow) -> dict[str, Any]:
 
 COLUMNS: tuple[Column, ...] = (
     Column("rank", "Rank", "whole", 7),
-    Column("customer_id", "Customer", "text", 18),
+    Column("customer_id", "Customer", "text", 22),
     Column("tier", "Tier", "text", 10),
     Column("churn_risk", "Churn risk", "percent", 12, bar=True),
     Column("risk_band", "Risk band", "text", 10),
@@ -214,7 +226,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("past_spend_tier", "Tier by past spend", "text", 11),
     Column("movement", "Movement", "text", 11),
     Column("action", "Suggested action", "text", 46),
-    *(Column(f"reason_{place}", f"Reason {place}", "text", 62) for place in range(1, REASONS + 1)),
+    *(Column(f"reason_{place}", f"Reason {place}", "text", 66) for place in range(1, REASONS + 1)),
     Column("horizon_days", "Horizon in days", "whole", 10),
     Column("currency", "Currency", "text", 10),
     Column("as_of", "As of", "date", 12),

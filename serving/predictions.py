@@ -13,14 +13,15 @@ from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from configs.days import date_of
+from configs.days import date_of, day_number
 from features.catalog import CATALOG, GROUPS, Feature
 from features.phrases import money
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.value_model import Drivers
+    from models.prediction import Drivers
+    from models.value_model import ValueModel
 
 VALUE_DECIMALS = 4
 CHURN_DECIMALS = 6
@@ -78,9 +79,13 @@ NUMBER_COLUMNS = (
 WHOLE_COLUMNS = ("last_order_day", "order_count")
 
 
-def customer_scores(
-    features: pd.DataFrame, predictions: pd.DataFrame, drivers: Drivers
-) -> Iterator[CustomerScore]:
+def predicted(model: ValueModel, features: pd.DataFrame, terms: Terms, *, threads: int = 1) -> Iterator[CustomerScore]:
+    """Predict and explain every customer of ``features`` (``features.customers.feature_frame`` as of ``terms.as_of``)."""
+    predictions = model.predict(features, as_of=day_number(terms.as_of), threads=threads)
+    return customer_scores(features, predictions, model.drivers(features, threads=threads))
+
+
+def customer_scores(features: pd.DataFrame, predictions: pd.DataFrame, drivers: Drivers) -> Iterator[CustomerScore]:
     """Turn the model's frames (all indexed by customer_id, same order) into rows of the store, in that order.
 
     Raises ValueError when a number is not finite or the frames do not belong together: both are bugs of the model.

@@ -1,0 +1,262 @@
+"""The commands that use a trained model: ``score``, ``list churn-risk``, ``explain``, ``serve``.
+
+Libraries are imported where they are used, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from configs.command import ConfigFile, JsonFile, OrdersPath, console, one_line, read_settings, reported, write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from configs.settings import Environment, Settings
+    from features.orders import Cleaned
+    from models.registry import LoadedModel
+    from serving.lists import ListRow
+    from serving.store import ScoringRun
+
+SHOWN_ROWS = 20
+STALE_DAYS = 7
+REJECTED_FILE = "rejected-rows-of-scoring.parquet"
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+lists = typer.Typer(no_args_is_help=True, help="Write the lists that marketers work with.")
+app.add_typer(lists, name="list")
+
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of", formats=["%Y-%m-%d"], show_default=False,
+        help="First day not observed, YYYY-MM-DD [default: the day after the last order].",
+    ),
+]  # fmt: skip
+ParquetFile = Annotated[
+    Path | None, typer.Option("--out", help="Also write the scores to this Parquet file.", show_default=False)
+]
+ListFile = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write the list to this .csv or .xlsx file.", show_default=False),
+]
+TierNames = Annotated[
+    list[str] | None, typer.Option("--tier", help="Only this tier; may be repeated.", show_default=False)
+]
+MinRisk = Annotated[float, typer.Option("--min-risk", help="Only customers with at least this churn risk, 0 to 1.")]
+Top = Annotated[
+    int | None, typer.Option("--top", min=1, help="Only the first N, by value at risk.", show_default=False)
+]
+
+
+@app.command()
+@reported
+def score(
+    config: ConfigFile = None,
+    orders: OrdersPath = None,
+    as_of: AsOf = None,
+    out: ParquetFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Score every customer with the champion model and publish the run."""
+    from configs.settings import Environment
+    from models.registry import champion
+    from serving.store import Store
+
+    screen = console(json_file)
+    settings, environment = read_settings(config, orders), Environment.read()
+    model = champion(environment)
+    _check_currency(settings, model)
+    with Store(environment.store_url) as store:
+        cleaned = _cleaned(settings, environment, screen)
+        day = _day(as_of, cleaned.report.last_order_day, screen)
+        run = _scored(cleaned, day, model, store, settings, out, screen)
+    screen.print(_run_table(run))
+    if out is not None:
+        screen.print(f"Scores written to {out}", markup=False, highlight=False)
+    if json_file is not None:
+        write_json(json_file, run_view(run))
+
+
+@lists.command("churn-risk")
+@reported
+def churn_risk(
+    config: ConfigFile = None,
+    tier: TierNames = None,
+    min_risk: MinRisk = 0.0,
+    top: Top = None,
+    out: ListFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """List customers by value at risk, with reasons in words and the suggested action."""
+    from configs.settings import Environment
+    from serving.exports import check_suffix, write_table
+    from serving.lists import Filters, churn_risk_rows, list_table, wire_list
+    from serving.store import Store
+
+    screen = console(json_file)
+    settings = read_settings(config)
+    filters = Filters(tuple(tier or ()), min_risk)
+    if out is not None:
+        check_suffix(out)
+    with Store(Environment.read().store_url) as store:
+        if json_file is not None:
+            write_json(json_file, wire_list(*churn_risk_rows(store, settings, filters, top=top), filters))
+        if out is None:
+            run, rows = churn_risk_rows(store, settings, filters, top=min(top or SHOWN_ROWS, SHOWN_ROWS))
+            screen.print(_list_table(run, list(rows)))
+            return
+        run, rows = churn_risk_rows(store, settings, filters, top=top)
+        with screen.status("Writing the list"):
+            written = write_table(out, list_table(run, filters, rows))
+        screen.print(f"{written:,} customers written to {out}", markup=False, highlight=False)
+
+
+@app.command()
+@reported
+def explain(
+    customer_id: Annotated[str, typer.Argument(help="The customer's exact id.", show_default=False)],
+    config: ConfigFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Say one customer in words: tier, value, risk, drivers, and the past-looking views."""
+    from configs.settings import Environment
+    from serving.explain import explained
+    from serving.predictions import wire
+    from serving.store import Store
+
+    read_settings(config)
+    with Store(Environment.read().store_url) as store:
+        run, found = store.customer(customer_id)
+    console(json_file).print(explained(found, run.terms))
+    if json_file is not None:
+        write_json(json_file, wire(found, run.terms))
+
+
+@app.command()
+@reported
+def serve(
+    config: ConfigFile = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+) -> None:
+    """Serve the published run and the champion model over HTTP."""
+    from configs.settings import settings_file
+    from serving.serve import run_server
+
+    run_server(host, port, settings_file(config))
+
+
+def _check_currency(settings: Settings, champion: LoadedModel) -> None:
+    from configs.errors import SettingsError
+
+    if champion.model.currency != settings.currency:
+        raise SettingsError(
+            f"the champion (version {champion.version}) was trained on {champion.model.currency} and the settings say "
+            f"{settings.currency}: use the settings it was trained with, or train again"
+        )
+
+
+def _cleaned(settings: Settings, environment: Environment, screen: Console) -> Cleaned:
+    from features.orders import clean_orders
+    from features.transactions import read_transactions
+
+    today = datetime.now(settings.zone).date()
+    with screen.status("Reading and cleaning the transactions"):
+        transactions = read_transactions(settings.source)
+        return clean_orders(transactions, settings, today=today, rejected_to=environment.home / REJECTED_FILE)
+
+
+def _day(as_of: datetime | None, last_order_day: int, screen: Console) -> date:
+    from serving.scoring import default_as_of
+
+    default = default_as_of(last_order_day)
+    if as_of is None:
+        return default
+    silent = (as_of.date() - default).days
+    if silent > STALE_DAYS:
+        screen.print(f"Note: the log ends {silent} days before --as-of; those days count as days on which nobody ordered.")
+    return as_of.date()
+
+
+def _scored(
+    cleaned: Cleaned, day: date, champion: LoadedModel, store: Any, settings: Settings, out: Path | None, screen: Console
+) -> ScoringRun:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from serving.scoring import Scoring
+    from serving.scoring import score as score_all
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as bars:
+        bar = bars.add_task("Scoring customers", total=None)
+        how = Scoring(
+            model_version=str(champion.version),
+            created_at=datetime.now(UTC),
+            keep_runs=settings.scoring.keep_runs,
+            threads=settings.training.threads,
+            out=out,
+            progress=lambda done, total: bars.update(bar, completed=done, total=total),
+        )
+        return score_all(cleaned.orders, day, champion.model, store, how)
+
+
+def run_view(run: ScoringRun) -> dict[str, Any]:
+    """Give a run as ``--json`` writes it: the terms, the tiers and the movement between past-spend and predicted tiers."""
+    from serving.views import tiers_view
+
+    return {"scoring_run": run.run_id, **tiers_view(run)}
+
+
+def _run_table(run: ScoringRun) -> RenderableType:
+    from rich.table import Table
+
+    terms = run.terms
+    table = Table(
+        title=f"Scoring run {run.run_id}: {run.customers:,} customers as of {terms.as_of}, {terms.horizon_days} days ahead",
+        title_justify="left",
+        caption=f"{_moved(run):,} customers are in another tier than by past spend. Model version {terms.model_version}.",
+        caption_justify="left",
+    )
+    table.add_column("Tier")
+    for name in ("Customers", f"Predicted value, {terms.currency}", "Mean churn risk", f"Value at risk, {terms.currency}"):
+        table.add_column(name, justify="right")
+    for tier in run.tiers:
+        risk = "" if tier.mean_churn_risk is None else f"{tier.mean_churn_risk:.0%}"
+        table.add_row(tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", risk, f"{tier.value_at_risk:,.0f}")
+    return table
+
+
+def _moved(run: ScoringRun) -> int:
+    return sum(cell.customers for cell in run.movement if cell.tier != cell.past_spend_tier)
+
+
+def _list_table(run: ScoringRun, rows: list[ListRow]) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    terms = run.terms
+    table = Table(
+        title=f"Churn risk as of {terms.as_of}, {terms.horizon_days} days ahead, by value at risk in {terms.currency}",
+        title_justify="left",
+        caption="" if rows else "No customer fits these filters.",
+    )
+    table.add_column("Rank", justify="right")
+    table.add_column("Customer", overflow="fold")
+    table.add_column("Tier")
+    table.add_column("Risk", justify="right")
+    table.add_column("At risk", justify="right")
+    table.add_column("Last order", no_wrap=True)
+    table.add_column("Why")
+    table.add_column("Suggested action")
+    for row in rows:
+        why = row.reasons[0].partition(":")[0] if row.reasons else ""
+        table.add_row(
+            str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}",
+            f"{row.value_at_risk:,.0f}", row.last_order.isoformat(), Text(why), Text(row.action),
+        )  # fmt: skip
+    return table
