@@ -38,7 +38,8 @@ def checked(bench: Workbench, source: str, columns: Sequence[str], key: str, tex
     """
     node = _parsed(bench, key, text)
     reads = _known_columns(node, columns, key, text)
-    sql = f"TRY({text}\n)"
+    # TRY has its price, and a bare column cannot fail.
+    sql = f"({text}\n)" if node["class"] == "COLUMN_REF" else f"TRY({text}\n)"
     try:
         # Beside all columns, an aggregate has no place and is refused.
         *_, (_, type_name, *_) = bench.run(f'DESCRIBE SELECT *, {sql} AS "ft:value" FROM {source}')

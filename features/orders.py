@@ -119,7 +119,8 @@ class _Run:
         fingerprint = f', {self._row_hash()} AS "row_hash"' if self.drop else ""
         usable = f'SELECT {columns}{fingerprint} FROM ({self.typed.sql}) WHERE "c:reason" IS NULL'
         self.rows = self.bench.table(usable, "rows")
-        self.rejected = self.bench.table(f'FROM ({self.typed.sql}) WHERE "c:reason" IS NOT NULL', "rejected")
+        rejected = f'SELECT {self._rejected_columns()} FROM ({self.typed.sql}) WHERE "c:reason" IS NOT NULL'
+        self.rejected = self.bench.table(rejected, "rejected")
 
     def drop_duplicates(self) -> None:
         """Leave one of each set of rows that are equal in all compared columns.
@@ -131,7 +132,8 @@ class _Run:
             self.usable = f"SELECT {names} FROM {self.rows}"
             return
         repeated = self.bench.table(f"SELECT row_hash FROM {self.rows} GROUP BY row_hash HAVING count(*) > 1", "repeated")
-        candidates = f'FROM ({self.typed.sql}) WHERE "c:reason" IS NULL AND {self._row_hash()} IN (FROM {repeated})'
+        alike = f"(FROM {self.typed.source} WHERE {self._row_hash()} IN (FROM {repeated}))"
+        candidates = f'FROM ({self.typed.over(alike)}) WHERE "c:reason" IS NULL'
         kept = self.bench.table(
             f"SELECT {select_canonical(self.typed.canonical_columns)} FROM ({self._first_of_equals(candidates)})", "kept"
         )
@@ -179,10 +181,7 @@ class _Run:
 
     def rejected_frame(self) -> nw.LazyFrame[Any]:
         """The raw columns of the rejected rows and ``reason``; a raw column of that name becomes ``raw_reason``."""
-        columns = [
-            f"{quoted(name)} AS raw_reason" if name.lower() == "reason" else quoted(name)
-            for name in (*self.typed.raw_columns, *((UNREADABLE,) if self.typed.has_lines else ()))
-        ]
+        columns = [f"{name} AS raw_reason" if name.lower() == '"reason"' else name for name in self._raw()]
         return self.bench.frame(f'SELECT {", ".join(columns)}, "c:reason" AS reason FROM {self.rejected}')
 
     def _row_hash(self) -> str:
@@ -205,13 +204,23 @@ class _Run:
         if self.count(refused) == 0:
             return
         rows = self.bench.frame(f'FROM ({self.typed.sql}) WHERE "c:reason" IS NULL')
-        rows = rows.with_columns(order_name("c:order_id", "c:ordered_at").alias("c:order_id"))
         names = keys.collect_schema().names()
-        raw_names = [f"c:{name}" for name in names]
-        matching = rows.join(self.bench.frame(f"FROM {refused}"), left_on=raw_names, right_on=names, how="semi")
+        if "order_id" in names:
+            rows = rows.with_columns(order_name("c:order_id", "c:ordered_at").alias("c:order_id"))
+        left = [f"c:{name}" for name in names]
+        matching = rows.join(self.bench.frame(f"FROM {refused}"), left_on=left, right_on=names, how="semi")
         view = self.bench.view(relation_of(matching), "matching")
         chosen = self._first_of_equals(f"FROM {view}") if self.drop else f"FROM {view}"
-        self.bench.run(f'INSERT INTO {self.rejected} SELECT * REPLACE ({literal(reason)} AS "c:reason") FROM ({chosen})')
+        columns = self._rejected_columns(literal(reason))
+        self.bench.run(f"INSERT INTO {self.rejected} SELECT {columns} FROM ({chosen})")
+
+    def _rejected_columns(self, reason: str = '"c:reason"') -> str:
+        failed = [quoted(f"failed:{name}") for name in self.typed.cast_columns]
+        return ", ".join([*self._raw(), *failed, f'{reason} AS "c:reason"'])
+
+    def _raw(self) -> list[str]:
+        technical = (UNREADABLE,) if self.typed.has_lines else ()
+        return [quoted(name) for name in (*self.typed.raw_columns, *technical)]
 
     def _rejected(self) -> dict[str, Found]:
         """Reason = count and examples, most rows first."""
@@ -227,9 +236,9 @@ class _Run:
     def _failed_casts(self) -> dict[str, Found]:
         casts = {}
         for name in self.typed.cast_columns:
-            cell, failed = f'left(CAST({quoted(f"m:{name}")} AS VARCHAR), 100)', quoted(f"failed:{name}")
+            failed = quoted(f"failed:{name}")
             [(count, examples)] = self.bench.run(
-                f"SELECT count(*), min(DISTINCT {cell}, 5) FROM {self.rejected} WHERE {failed}"
+                f"SELECT count({failed}), min(DISTINCT left({failed}, 100), 5) FROM {self.rejected}"
             )
             casts[name] = Found(count, tuple(examples or ()))
         return casts

@@ -22,6 +22,7 @@ EARLIEST_DAY = date(1900, 1, 1)
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 _FLOAT = ("FLOAT", "DOUBLE")
 _NESTED = ("STRUCT", "MAP", "UNION", "[]", "]", "BLOB", "LIST")
+_ROWS = "<rows>"
 _BLANK = r"E' \t\r\n'"
 _ISO_LOCAL = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
 _ISO_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)? ?([Zz]|[+-]\d{2}(:?\d{2})?)$"
@@ -29,18 +30,26 @@ _ISO_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)? ?([Zz]|[+-]\d
 
 @dataclass(frozen=True)
 class TypedRows:
-    """The checked mapping of one source.
+    """The checked mapping of one source."""
 
-    ``sql`` selects every raw column, the ``m:`` cells, the canonical columns (``attributes`` among them), the flags
-    ``failed:...`` and ``reason`` (null for a row that can be used), of the rows that are part of the run.
-    """
-
-    sql: str
+    source: str
+    pattern: str
     raw_columns: tuple[str, ...]
     reads: tuple[str, ...]
     attributes: tuple[str, ...]
     cast_columns: tuple[str, ...]
     has_lines: bool
+
+    @property
+    def sql(self) -> str:
+        """Every raw column, the canonical columns as ``c:...``, the cells that could not be cast as ``failed:...``, and
+        ``c:reason`` (null for a row that can be used), of the rows that are part of the run.
+        """
+        return self.over(self.source)
+
+    def over(self, rows: str) -> str:
+        """The same SQL over some of the raw rows."""
+        return self.pattern.replace(_ROWS, rows)
 
     @property
     def canonical_columns(self) -> tuple[str, ...]:
@@ -70,7 +79,7 @@ def typed_rows(
         if rule.type not in ("BOOLEAN", '"NULL"'):
             raise ColumnError(f"{rule.key}: a rule must be true or false, found {rule.type}; write a comparison")
     cells = {f"m:{name}": one.sql for name, one in (mapped | attributes).items()}
-    inner = f"SELECT *, {_select(cells)} FROM {source}"
+    inner = f"SELECT *, {_select(cells)} FROM {_ROWS}"
     typed = f"SELECT *, {_select(_values(mapped, attributes, settings))} FROM ({inner})"
     reasons = _reasons(mapped, rules, settings, today, has_lines=UNREADABLE in columns)
     outer = f"SELECT *, {_failed(mapped)}, CASE {reasons} END AS \"c:reason\" FROM ({typed})"
@@ -79,7 +88,7 @@ def typed_rows(
     everything = (*mapped.values(), *attributes.values(), *rules.values())
     reads = tuple(dict.fromkeys(column for one in everything for column in one.reads))
     casts = tuple(name for name in ("ordered_at", "amount", "items") if name in mapped)
-    return TypedRows(outer, tuple(raw), reads, tuple(attributes), casts, UNREADABLE in columns)
+    return TypedRows(source, outer, tuple(raw), reads, tuple(attributes), casts, UNREADABLE in columns)
 
 
 def _select(named: Mapping[str, str]) -> str:
@@ -177,9 +186,9 @@ def _number(expression: Expression, decimal_sign: str) -> str:
 
 
 def _failed(mapped: Mapping[str, Expression]) -> str:
-    """Flags: a cell holds something, and no value could be cast from it."""
+    """The text of each cell that holds something of which no value could be made."""
     flags = {
-        f"failed:{name}": f"({quoted(f'c:{name}')} IS NULL AND {_text(_cell(name))} IS NOT NULL)"
+        f"failed:{name}": f"CASE WHEN {quoted(f'c:{name}')} IS NULL THEN {_text(_cell(name))} END"
         for name in ("ordered_at", "amount", "items")
         if name in mapped
     }
