@@ -1,0 +1,371 @@
+"""The routes behind the guard, in process, on a real model and a real store."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import math
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import openpyxl
+import pytest
+
+from configs.errors import RegistryError
+from configs.settings import Environment
+from serving import schemas
+
+JSON = {"content-type": "application/json"}
+BOUGHT = [{"ordered_at": "1998-05-01", "amount": 20.0}]
+
+
+def fault(response: Any) -> tuple[int, str, list[str]]:
+    """Status, code and paths of an error, after a look at its shape."""
+    error = schemas.Error.model_validate(response.json()).error
+    assert response.headers["content-type"] == "application/json"
+    return response.status_code, error.code, [detail.path for detail in error.details]
+
+
+def no_nan(text: str) -> Any:
+    """Read JSON as strictly as applications do."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} in an answer")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+# ------------------------------------------------------------------------------------------------------------ customers
+
+
+@pytest.mark.parametrize("customer_id", ["0188", "a/b c", "Zoë 😀%2F", "00045", "..\\x?y#z&=+", "{customer_id}", "'=1+1"])
+def test_a_customer_is_found_by_its_exact_id(service: Any, customer_id: str) -> None:
+    response = service.get(f"/v1/customers/{quote(customer_id, safe='')}")
+    assert response.status_code == 200
+    prediction = schemas.Prediction.model_validate(no_nan(response.text))
+    assert prediction.customer_id == customer_id
+    assert (prediction.as_of, prediction.horizon_end, prediction.currency) == ("1998-07-01", "1998-09-29", "USD")
+    for drivers, start, total in (
+        (prediction.drivers.value, prediction.average.predicted_value, prediction.predicted_value),
+        (prediction.drivers.churn, prediction.average.churn_risk, prediction.churn_risk),
+    ):
+        assert math.isclose(start + sum(driver.effect for driver in drivers), total, abs_tol=0.01)
+
+
+@pytest.mark.parametrize("customer_id", ["nobody", "188", "0188 ", "A/B C", "%00", "0188%00", "zoe"])
+def test_an_unknown_customer_is_not_found(service: Any, customer_id: str) -> None:
+    raw = customer_id if customer_id.startswith("%") or "%" in customer_id else quote(customer_id, safe="")
+    assert fault(service.get(f"/v1/customers/{raw}"))[:2] == (404, "customer_not_found")
+
+
+def test_get_takes_no_parameters(service: Any) -> None:
+    assert fault(service.get("/v1/customers/0188?as_of=1998-07-01")) == (400, "invalid_request", ["query.as_of"])
+    assert fault(service.get("/v1/tiers?x=%FF"))[:2] == (400, "invalid_request")
+
+
+# ---------------------------------------------------------------------------------------------------------- predictions
+
+
+def request_of(state: Any, ids: list[str]) -> list[dict[str, Any]]:
+    """The raw rows of customers, as an application would send them."""
+    import polars as pl
+
+    raw = pl.read_parquet(state.home / "orders.parquet").filter(pl.col("customer").is_in(ids))
+    customers: dict[str, list[dict[str, Any]]] = {customer_id: [] for customer_id in ids}
+    for customer, day, items, amount in raw.iter_rows():
+        when = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+        customers[customer].append({"ordered_at": when, "amount": float(amount), "items": float(items)})
+    return [{"customer_id": customer_id, "orders": orders} for customer_id, orders in customers.items()]
+
+
+def test_orders_in_a_request_give_the_numbers_of_batch_scoring(service: Any, state: Any) -> None:
+    ids = state.orders.select("customer_id").unique().sort("customer_id").collect()["customer_id"].to_list()[::47]
+    assert len(ids) >= 50
+    response = service.predict(*request_of(state, ids), as_of="1998-07-01")
+    assert response.status_code == 200
+    answered = schemas.Predictions.model_validate(no_nan(response.text)).predictions
+    assert [one.customer_id for one in answered] == ids
+    for one in answered:
+        batch = schemas.Prediction.model_validate(service.get(f"/v1/customers/{quote(one.customer_id, safe='')}").json())
+        assert same(batch.model_dump(), one.model_dump()), one.customer_id
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, numbers to 1e-9 (rounded effects to their last digit)."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(one == other)
+
+
+def test_one_customer_alone_gets_the_same_as_among_others(service: Any, state: Any) -> None:
+    ids = ["0188", "a/b c", "Zoë 😀%2F"]
+    together = service.predict(*request_of(state, ids)).json()["predictions"]
+    alone = [service.predict(one).json()["predictions"][0] for one in request_of(state, ids)]
+    assert same(together, alone)
+
+
+def test_the_published_day_is_the_default_day(service: Any, state: Any) -> None:
+    customers = request_of(state, ["0188"])
+    without, given = service.predict(*customers), service.predict(*customers, as_of="1998-07-01")
+    assert without.json() == given.json()
+
+
+def test_another_day_can_be_asked_for(service: Any) -> None:
+    prediction = service.predict({"customer_id": "new", "orders": BOUGHT}, as_of="1998-05-02").json()["predictions"][0]
+    assert (prediction["as_of"], prediction["horizon_end"]) == ("1998-05-02", "1998-07-31")
+    [recency] = [driver for driver in prediction["drivers"]["value"] if driver["group"] == "recency"]
+    assert recency["value"] == 1.0
+
+
+def test_times_with_an_offset_are_turned_into_the_business_zone(service: Any) -> None:
+    def days_ago(ordered_at: str) -> float:
+        customer = {"customer_id": "new", "orders": [{"ordered_at": ordered_at, "amount": 1}]}
+        drivers = service.predict(customer).json()["predictions"][0]["drivers"]["value"]
+        return next(driver["value"] for driver in drivers if driver["group"] == "recency")
+
+    assert days_ago("1998-06-30T23:30:00") == 1.0
+    assert days_ago("1998-06-30T01:30:00+02:00") == 2.0
+    assert days_ago("1998-06-29T23:30:00-01:00") == 1.0
+
+
+def test_refunds_are_netted_and_are_no_purchases(service: Any) -> None:
+    kept = {"customer_id": "a", "orders": [{"order_id": "1", "ordered_at": "1998-04-01", "amount": 30.0}]}
+    refunded = {"customer_id": "a", "orders": [
+        {"order_id": "1", "ordered_at": "1998-04-01", "amount": 50.0},
+        {"order_id": "1", "ordered_at": "1998-04-01", "amount": -20.0},
+    ]}  # fmt: skip
+    assert service.predict(kept).json() == service.predict(refunded).json()
+    cancelled = {"customer_id": "a", "orders": [{**kept["orders"][0]}, {"ordered_at": "1998-04-01", "amount": -30.0}]}
+    assert fault(service.predict(cancelled)) == (400, "no_purchase", ["customers[0].orders"])
+
+
+def test_a_customer_without_a_purchase_is_refused_with_its_path(service: Any) -> None:
+    refund_only = {"customer_id": "b", "orders": [{"ordered_at": "1998-04-01", "amount": -5}]}
+    response = service.predict({"customer_id": "a", "orders": BOUGHT}, refund_only)
+    assert fault(response) == (400, "no_purchase", ["customers[1].orders"])
+
+
+def test_orders_on_or_after_the_day_are_refused_with_their_paths(service: Any) -> None:
+    late = [*BOUGHT, {"ordered_at": "1998-07-01", "amount": 1}, {"ordered_at": "1999-01-01T10:00", "amount": 1}]
+    response = service.predict({"customer_id": "a", "orders": late})
+    assert fault(response) == (400, "invalid_request", ["customers[0].orders[1].ordered_at", "customers[0].orders[2].ordered_at"])
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"as_of": 10408}, "as_of"),
+        ({"as_of": "1998-7-1"}, "as_of"),
+        ({"as_of": "1998-02-30"}, "as_of"),
+        ({"customers": []}, "customers"),
+        ({"customers": {}}, "customers"),
+        ({"customers": [{"customer_id": "a"}]}, "customers[0].orders"),
+        ({"customers": [{"customer_id": 7, "orders": BOUGHT}]}, "customers[0].customer_id"),
+        ({"customers": [{"customer_id": "", "orders": BOUGHT}]}, "customers[0].customer_id"),
+        ({"customers": [{"customer_id": "a\x00", "orders": BOUGHT}]}, "customers[0].customer_id"),
+        ({"customers": [{"customer_id": "a", "orders": []}]}, "customers[0].orders"),
+        ({"customers": [{"customer_id": "a", "orders": BOUGHT, "tier": "Gold"}]}, "customers[0].tier"),
+        ({"customers": [{"customer_id": "a", "orders": BOUGHT}] * 2}, "customers[1].customer_id"),
+        ({"customers": [{"customer_id": str(n), "orders": BOUGHT} for n in range(1001)]}, "customers"),
+        *(
+            ({"customers": [{"customer_id": "a", "orders": [{**BOUGHT[0], **order}]}]}, f"customers[0].orders[0].{next(iter(order))}")
+            for order in (
+                {"amount": "20"}, {"amount": True}, {"amount": None}, {"amount": 1e10}, {"items": "3"}, {"items": [3]}, {"order_id": 5},
+                {"ordered_at": 893980800}, {"ordered_at": "yesterday"}, {"ordered_at": "19980501"}, {"ordered_at": "1998-05-01T25:00"},
+                {"ordered_at": "1998-W18-5"}, {"ordered_at": "0001-01-01"}, {"price": 3},
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_with_its_path(service: Any, change: dict[str, Any], path: str) -> None:
+    document = {"customers": [{"customer_id": "a", "orders": BOUGHT}], **change}
+    response = service.ask("POST", "/v1/predictions", json=document)
+    assert fault(response) == (400, "invalid_request", [path])
+
+
+def test_an_unknown_field_is_refused_by_its_nearest_name(service: Any) -> None:
+    response = service.predict({"customer_id": "a", "orders": [{"ordered_at": "1998-05-01", "amuont": 3}]})
+    assert 'did you mean "amount"?' in response.json()["error"]["details"][1]["message"]
+
+
+def test_amounts_at_the_limit_and_long_histories_are_predicted(service: Any) -> None:
+    first = date(1990, 1, 1)
+    orders = [{"ordered_at": (first + timedelta(days=day)).isoformat(), "amount": 1e9} for day in range(3000)]
+    response = service.predict({"customer_id": "a", "orders": orders})
+    assert response.status_code == 200
+    schemas.Predictions.model_validate(no_nan(response.text))
+
+
+# ---------------------------------------------------------------------------------------------------------------- lists
+
+
+def test_pages_follow_each_other_through_the_whole_list(service: Any) -> None:
+    seen, cursor = [], None
+    while True:
+        page = service.get("/v1/lists/churn-risk", params={"limit": 1000, **({"cursor": cursor} if cursor else {})})
+        document = schemas.ChurnRiskPage.model_validate(no_nan(page.text))
+        seen += document.customers
+        cursor = document.next_cursor
+        if cursor is None:
+            break
+    assert [row.rank for row in seen] == list(range(1, 2358))
+    assert document.total == len({row.customer_id for row in seen}) == 2357
+    assert all(one.value_at_risk >= other.value_at_risk for one, other in zip(seen, seen[1:], strict=False))
+
+
+def test_the_list_can_be_filtered(service: Any) -> None:
+    page = service.get("/v1/lists/churn-risk", params={"tier": ["Gold", "Platinum"], "min_risk": "0.5"})
+    document = schemas.ChurnRiskPage.model_validate(page.json())
+    assert {row.tier for row in document.customers} <= {"Gold", "Platinum"}
+    assert min(row.churn_risk for row in document.customers) >= 0.5
+    assert document.total < 2357
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("tier=Diamond", "query.tier"), ("min_risk=2", "query.min_risk"), ("min_risk=nan", "query.min_risk"), ("min_risk=", "query.min_risk"),
+        ("min_risk=0.1&min_risk=0.2", "query.min_risk"), ("limit=0", "query.limit"), ("limit=1001", "query.limit"), ("limit=1e2", "query.limit"),
+        ("cursor=xyz", "query.cursor"), ("cursor=", "query.cursor"), ("top=5", "query.top"), ("tiers=Gold", "query.tiers"),
+    ],
+)  # fmt: skip
+def test_strange_parameters_are_refused_with_their_names(service: Any, query: str, path: str) -> None:
+    assert fault(service.get(f"/v1/lists/churn-risk?{query}")) == (400, "invalid_request", [path])
+
+
+def test_the_list_comes_as_csv(service: Any) -> None:
+    response = service.get("/v1/lists/churn-risk.csv?tier=Platinum")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"] == 'attachment; filename="churn-risk-1998-07-01.csv"'
+    assert response.content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
+    assert len(rows) == 118
+    everyone = service.get("/v1/lists/churn-risk.csv").content.decode("utf-8-sig")
+    assert len(list(csv.reader(io.StringIO(everyone)))) == 2358
+    assert not any(line.lstrip('"').startswith("=") for line in everyone.splitlines())
+
+
+@pytest.mark.filterwarnings("ignore:Unknown extension is not supported:UserWarning")  # openpyxl, of data bars
+def test_the_list_comes_as_a_workbook(service: Any) -> None:
+    response = service.get("/v1/lists/churn-risk.xlsx?top=20")
+    assert response.headers["content-type"] == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    sheet = openpyxl.load_workbook(io.BytesIO(response.content)).worksheets[0]
+    assert sheet.max_row == 21
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_files_refuse_what_pages_take(service: Any, suffix: str) -> None:
+    assert fault(service.get(f"/v1/lists/churn-risk{suffix}?limit=5")) == (400, "invalid_request", ["query.limit"])
+    assert fault(service.get(f"/v1/lists/churn-risk{suffix}?top=0")) == (400, "invalid_request", ["query.top"])
+    assert fault(service.get(f"/v1/lists/churn-risk{suffix}?tier=Diamond")) == (400, "invalid_request", ["query.tier"])
+
+
+# ------------------------------------------------------------------------------------------------------ tiers and model
+
+
+def test_tiers_add_up(service: Any) -> None:
+    view = schemas.TiersView.model_validate(no_nan(service.get("/v1/tiers").text))
+    assert [tier.tier for tier in view.tiers] == ["Platinum", "Gold", "Silver", "Bronze"]
+    assert sum(tier.customers for tier in view.tiers) == view.customers == 2357
+    assert sum(cell.customers for cell in view.movement) == 2357
+
+
+def test_the_model_tells_where_its_tiers_begin(service: Any, state: Any) -> None:
+    view = schemas.ModelView.model_validate(no_nan(service.get("/v1/model").text))
+    assert [tier.from_value for tier in view.tiers] == [*state.model.tiers.thresholds, None]
+    assert (view.horizon_days, view.model_version) == (90, "1")
+
+
+# ---------------------------------------------------------------------------------------------------------------- pages
+
+
+def test_openapi_is_true_to_the_routes_and_refers_to_nothing_missing(service: Any) -> None:
+    document = service.get("/openapi.json").json()
+    assert document["openapi"] == "3.1.0"
+    text = json.dumps(document)
+    for reference in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
+        assert reference in document["components"]["schemas"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert service.ask(method, path.replace("{customer_id}", "nobody")).status_code != 405
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    assert answer["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+
+
+def test_the_pages_load_nothing_from_elsewhere(service: Any) -> None:
+    home = service.get("/")
+    assert (home.status_code, home.headers["location"]) == (307, "/docs")
+    page = service.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    for loader in ("<script", "<link", "<img", "<iframe", "src=", "url(", "@import", "http://", "https://"):
+        assert loader not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for path in service.get("/openapi.json").json()["paths"]:
+        assert path in page.text
+
+
+# ------------------------------------------------------------------------------------------------------------ readiness
+
+
+def test_a_service_that_has_nothing_says_what_is_missing(serve: Any, tmp_path: Path, state: Any) -> None:
+    def none_yet(_: Environment) -> Any:
+        raise RegistryError("no champion yet: run foretier train")
+
+    environment = Environment.read({"FORETIER_HOME": str(tmp_path)})
+    with serve(state.settings_path, environment, none_yet) as service:
+        service.wait_until(lambda: "no champion yet" in service.get("/readyz").text)
+        assert service.get("/livez").json() == {"status": "ok"}
+        ready = service.get("/readyz")
+        assert fault(ready) == (503, "not_ready", [])
+        assert ready.headers["retry-after"] == "2"
+        assert fault(service.predict({"customer_id": "a", "orders": BOUGHT})) == (503, "not_ready", [])
+        for path in ("/v1/customers/0188", "/v1/tiers", "/v1/model", "/v1/lists/churn-risk", "/v1/lists/churn-risk.csv"):
+            assert fault(service.get(path)) == (503, "not_ready", [])
+
+
+def test_settings_that_cannot_be_read_are_named(serve: Any, tmp_path: Path) -> None:
+    environment = Environment.read({"FORETIER_HOME": str(tmp_path)})
+    with serve(tmp_path / "none.yaml", environment, lambda _: None) as service:
+        service.wait_until(lambda: "none.yaml" in service.get("/readyz").text)
+
+
+def test_a_run_of_another_horizon_is_not_ready(serve: Any, state: Any) -> None:
+    from dataclasses import replace
+    from types import SimpleNamespace
+
+    champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=180))
+    environment = Environment.read({"FORETIER_HOME": str(state.home)})
+    with serve(state.settings_path, environment, lambda _: champion) as service:
+        service.wait_until(lambda: "90 days ahead and the champion 180" in service.get("/readyz").text)
+        assert service.get("/readyz").status_code == 503
+        assert service.get("/v1/customers/0188").status_code == 200
+
+
+def test_a_fault_of_our_own_tells_nothing_and_logs_no_customer(serve: Any, state: Any, caplog: pytest.LogCaptureFixture) -> None:
+    from types import SimpleNamespace
+
+    class Broken:
+        horizon_days, currency = 90, "USD"
+
+        def predict(self, features: Any, **_: Any) -> Any:
+            raise ValueError(f"cannot predict {features.index[0]}")
+
+    environment = Environment.read({"FORETIER_HOME": str(state.home)})
+    with serve(state.settings_path, environment, lambda _: SimpleNamespace(version="2", model=Broken())) as service:
+        service.wait_until(lambda: service.get("/readyz").status_code == 200)
+        with caplog.at_level(logging.DEBUG):
+            response = service.predict({"customer_id": "secret-4711", "orders": BOUGHT})
+    assert fault(response) == (500, "internal_error", [])
+    assert "secret-4711" not in response.text + caplog.text
+    assert "ValueError" in caplog.text
+    assert "predict" in caplog.text
