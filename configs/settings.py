@@ -25,10 +25,34 @@ HORIZON_CHOICES = (365, 180, 90, 30)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Days = Annotated[int, Field(ge=1, le=36500)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
+Sql = Annotated[str, Field(min_length=1, max_length=4000)]
+
+BUILT_IN_REASONS = (
+    "unreadable_line",
+    "no_customer_id",
+    "bad_ordered_at",
+    "bad_amount",
+    "bad_items",
+    "in_the_future",
+    "other_currency",
+    "zero_amount",
+    "refund_without_purchase",
+)
+"""Why a row is rejected, besides the rules of ``cleaning.reject``; a row has the first reason that applies."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML where a key given twice is an error, not silently the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.MarkedYAMLError(problem=f"the key {', '.join(twice)} is given twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, str_strip_whitespace=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Csv(_Frozen):
@@ -75,12 +99,12 @@ class Source(_Frozen):
 class Columns(_Frozen):
     """Canonical column = SQL expression over the raw columns. A raw name with blanks is written in double quotes."""
 
-    customer_id: Name
-    ordered_at: str
-    amount: str
-    order_id: str | None = None
-    items: str | None = None
-    currency: str | None = None
+    customer_id: Sql
+    ordered_at: Sql
+    amount: Sql
+    order_id: Sql | None = None
+    items: Sql | None = None
+    currency: Sql | None = None
 
 
 class Cleaning(_Frozen):
@@ -91,8 +115,15 @@ class Cleaning(_Frozen):
     exact_duplicates: Literal["drop", "keep"] = "drop"
     duplicates_ignore: tuple[Name, ...] = ()
     zero_amount_orders: Literal["purchase", "reject"] = "purchase"
-    reject: dict[Name, str] = Field(default_factory=dict)
+    reject: dict[Name, Sql] = Field(default_factory=dict)
     max_rejected_share: Share = 0.05
+
+    @field_validator("reject")
+    @classmethod
+    def _rules_have_their_own_names(cls, rules: dict[str, str]) -> dict[str, str]:
+        if clash := sorted(set(BUILT_IN_REASONS) & rules.keys()):
+            raise ValueError(f"{', '.join(clash)}: a built-in reason; give the rule another name")
+        return rules
 
 
 class TierShares(_Frozen):
@@ -161,6 +192,7 @@ class Training(_Frozen):
     boosting_rounds: Annotated[int, Field(ge=10, le=5000)] = 200
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 20260101
     threads: Annotated[int, Field(ge=1, le=256)] = 2
+    memory_gb: Annotated[float, Field(ge=0.25, le=4096.0)] = 2.0
 
 
 class Scoring(_Frozen):
@@ -208,7 +240,7 @@ class Settings(_Frozen):
 
     source: Source
     columns: Columns
-    attributes: dict[Name, str] = Field(default_factory=dict)
+    attributes: dict[Name, Sql] = Field(default_factory=dict)
     cleaning: Cleaning = Cleaning()
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     time_zone: str = "UTC"
@@ -227,6 +259,14 @@ class Settings(_Frozen):
             return {**raw, "tiers": {"method": "shares", **tiers}}
         return raw
 
+    @model_validator(mode="after")
+    def _playbook_knows_the_tiers(self) -> Settings:
+        known = (*self.tier_names, "any")
+        odd = [tier for tier in self.playbook if tier not in known] if "playbook" in self.model_fields_set else []
+        if odd:
+            raise ValueError(f'the playbook names the tier "{odd[0]}", which there is not; {nearest(odd[0], known)}')
+        return self
+
     @field_validator("time_zone")
     @classmethod
     def _known_time_zone(cls, name: str) -> str:
@@ -238,8 +278,13 @@ class Settings(_Frozen):
     @classmethod
     def _attributes_do_not_hide_columns(cls, attributes: dict[str, str]) -> dict[str, str]:
         reserved = {*Columns.model_fields, "order_day", "first_order_day", "previous_order_day", "spend_before"}
-        if clash := sorted(reserved & attributes.keys()):
+        lowered = [name.lower() for name in attributes]
+        if clash := sorted(reserved & set(lowered)):
             raise ValueError(f"{', '.join(clash)}: a canonical column; give the attribute another name")
+        if odd := [name for name in attributes if not re.fullmatch(r"[A-Za-z]\w*", name)]:
+            raise ValueError(f"{', '.join(odd)}: an attribute's name begins with a letter and holds letters, digits and _")
+        if len(set(lowered)) < len(lowered):
+            raise ValueError("two attributes differ only in case; give them names of their own")
         return attributes
 
     @property
@@ -288,7 +333,7 @@ def load_settings(path: Path, *, orders: str | None = None, variables: Mapping[s
     Raises SettingsError: no such file, no YAML, an unknown key (the nearest known one is named), a value that does not fit.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
     except FileNotFoundError:
         raise SettingsError(
             f"no settings file {path}: copy configs/reference.yaml to {DEFAULT_FILE} and edit it, or give --config FILE"
@@ -300,9 +345,9 @@ def load_settings(path: Path, *, orders: str | None = None, variables: Mapping[s
     if not isinstance(raw, dict):
         raise SettingsError(f"{path} must hold settings as key: value lines, found {type(raw).__name__}")
     if orders is not None:
-        old = raw.get("source") if isinstance(raw.get("source"), dict) else {}
-        kept = {key: old[key] for key in ("csv",) if key in old}
-        raw["source"] = {**kept, "path": orders}
+        old = raw.get("source")
+        csv = {"csv": old["csv"]} if isinstance(old, dict) and "csv" in old else {}
+        raw["source"] = {**csv, "path": orders}
     return parse_settings(raw, where=str(path), variables=variables)
 
 
@@ -311,7 +356,8 @@ def parse_settings(raw: dict[str, Any], *, where: str, variables: Mapping[str, s
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        raise SettingsError(f"{where}: {'; '.join(_explain(fault) for fault in error.errors()[:5])}") from None
+        faults = dict.fromkeys(_explain(fault) for fault in error.errors())
+        raise SettingsError(f"{where}: {'; '.join(list(faults)[:5])}") from None
     if settings.source.url is None:
         return settings
     url = _from_environment(settings.source.url, os.environ if variables is None else variables, where)
@@ -341,13 +387,24 @@ def _from_environment(text: str, variables: Mapping[str, str], where: str) -> st
 
 def _explain(fault: Any) -> str:
     """One pydantic fault in words: the dotted key, what is wrong, the nearest known key."""
-    location = [str(part) for part in fault["loc"] if part not in ("shares", "limits", "pareto") or fault["loc"][0] != "tiers"]
+    location = _location(fault["loc"])
+    if location == ["horizon_days"]:
+        return f"horizon_days: expected auto, or a whole number of days from 1 to 36500{_found(fault)}"
     if fault["type"] == "missing":
         return f"{'.'.join(location)} is missing"
     if fault["type"] == "extra_forbidden":
         return f"unknown key {'.'.join(location)}; {nearest(location[-1], _known_keys(fault['loc'][:-1]))}"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{'.'.join(location) or 'settings'}: {message}" + _found(fault)
+
+
+def _location(parts: tuple[str | int, ...]) -> list[str]:
+    """The dotted key, without what pydantic adds: the method of the tiers, the branch of a union."""
+    if parts[:1] == ("tiers",):
+        parts = (parts[0], *parts[2:])
+    elif parts[:1] == ("horizon_days",):
+        parts = parts[:1]
+    return [str(part) for part in parts if part != "[key]"]
 
 
 def _found(fault: Any) -> str:

@@ -91,7 +91,10 @@ class Workbench:
 
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
         """A query, not yet run."""
-        return self._relation.query("this", sql)
+        query = self._relation.query("this", sql)
+        if query is None:
+            raise TypeError(f"not a query: {sql[:80]}")
+        return query
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement to its end and return all its rows."""
