@@ -1,0 +1,129 @@
+"""Score stores to test against, on SQLite and on PostgreSQL, and scores to fill them with."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from serving.predictions import HEADLINES, CustomerScore, Terms
+from serving.store import ScoringRun, Store
+
+POSTGRES_URL = os.environ.get("FORETIER_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
+TIERS = ("Platinum", "Gold", "Silver", "Bronze")
+CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
+
+MakeScores = Callable[..., list[CustomerScore]]
+Publish = Callable[..., ScoringRun]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The address of a PostgreSQL to test with; skips where none answers."""
+    plain = make_url(POSTGRES_URL).set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        psycopg.connect(plain, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        pytest.skip(f"no PostgreSQL at FORETIER_TEST_POSTGRES_URL: {str(error).splitlines()[0]}")
+    return POSTGRES_URL
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty store: a new SQLite file, and a new schema in PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'scores.db'}"
+        return
+    server, schema = make_url(request.getfixturevalue("postgres_server")), f"foretier_{uuid.uuid4().hex}"
+    engine = sa.create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(sa.schema.CreateSchema(schema))
+    yield server.update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(sa.schema.DropSchema(schema, cascade=True))
+    engine.dispose()
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An empty store."""
+    with Store(store_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def terms() -> Terms:
+    """The terms of all generated scores."""
+    return Terms(date(2011, 6, 12), 180, "GBP", "3")
+
+
+@pytest.fixture(scope="session")
+def make_scores() -> MakeScores:
+    """Give a function that makes scores for these ids, different for every seed."""
+
+    def make(ids: list[str], seed: int = 1) -> list[CustomerScore]:
+        dice = random.Random(seed)
+        return [_score(customer_id, dice) for customer_id in ids]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def publish(terms: Terms) -> Publish:
+    """Give a function that writes and publishes a run of these scores."""
+
+    def run(store: Store, scores: list[CustomerScore], keep_runs: int = 12) -> ScoringRun:
+        with store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:
+            writer.add(scores)
+            return writer.publish(keep_runs=keep_runs)
+
+    return run
+
+
+def _score(customer_id: str, dice: random.Random) -> CustomerScore:
+    chance, value = dice.random(), dice.expovariate(1 / 200)
+    tier, past = dice.choice(TIERS), dice.choice(TIERS)
+    step = TIERS.index(past) - TIERS.index(tier)
+    return CustomerScore(
+        customer_id=customer_id,
+        predicted_value=chance * value,
+        purchase_probability=chance,
+        churn_risk=1.0 - chance,
+        value_if_active=value,
+        value_at_risk=value * (1.0 - chance),
+        tier=tier,
+        past_spend_tier=past,
+        movement="up" if step > 0 else "down" if step < 0 else "same",
+        lifecycle_stage=dice.choice(["new", "active", "dormant", "lost"]),
+        rfm_segment="Loyal",
+        abc_class=dice.choice("ABC"),
+        last_order_day=15137 - dice.randrange(1, 500),
+        order_count=dice.randrange(1, 50),
+        total_spend=dice.uniform(-50, 5000),
+        drivers=_drivers(dice),
+    )
+
+
+def _drivers(dice: random.Random) -> str:
+    def effects(size: float, decimals: int) -> list[tuple[str, float | None, float]]:
+        rows = [(group, _headline(group, dice), round(dice.gauss(0, size), decimals)) for group in HEADLINES]
+        return sorted(rows, key=lambda row: -abs(row[2]))
+
+    averages = {"value": 200.123456789, "churn": 0.512345}
+    return json.dumps({"average": averages, "value": effects(100, 4), "churn": effects(0.1, 6)}, separators=(",", ":"))
+
+
+def _headline(group: str, dice: random.Random) -> float | None:
+    limits = {"refunds": 1.0, "order_value": 90.0}
+    if group == "rhythm":
+        return dice.choice([None, 33.5])
+    return dice.uniform(0, limits[group]) if group in limits else float(dice.randrange(1, 400))

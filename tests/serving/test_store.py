@@ -1,0 +1,335 @@
+"""The score store, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from configs.errors import NotFoundError, StoreError
+from serving.predictions import CustomerScore, Terms
+from serving.store import MAX_ID_BYTES, Position, ScoringRun, Store, storable
+
+TIERS = ("Platinum", "Gold", "Silver", "Bronze")
+CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
+STRANGE_IDS = [
+    "00123", "123", "12345.0", " 12", "12 ", "a", "A", "ä", "ß", "ss", "é", "e\u0301", "\\N", "\\", "\t", "a\tb", "a\nb", "a\r\nb",
+    "'", '"', "=1+1", "%", "_", "NULL", "", "\u202e123", "٣", "😀", "\uffff", "\x01", "x" * MAX_ID_BYTES,
+]  # fmt: skip
+
+MakeScores = Callable[..., list[CustomerScore]]
+Publish = Callable[..., ScoringRun]
+
+
+def ids(number: int) -> list[str]:
+    return [f"{place:05d}" for place in range(number)]
+
+
+def listed(scores: list[CustomerScore]) -> list[CustomerScore]:
+    """The order of a list, in plain Python, which compares text by code point."""
+    return sorted(scores, key=lambda score: (-score.value_at_risk, score.customer_id))
+
+
+def test_nothing_is_published_in_a_new_store(store: Store) -> None:
+    assert store.published() is None
+    assert store.runs() == ()
+    with pytest.raises(NotFoundError, match="run foretier score first"):
+        store.page()
+    with pytest.raises(NotFoundError, match="run foretier score first"):
+        store.customer("1")
+    with pytest.raises(NotFoundError, match="no scoring run 7"):
+        store.run(7)
+
+
+def test_every_score_is_read_back_exactly(store: Store, make_scores: MakeScores, publish: Publish, terms: Terms) -> None:
+    scores = make_scores(STRANGE_IDS)
+    run = publish(store, scores)
+    assert (run.customers, run.terms, run.created_at) == (len(scores), terms, CREATED)
+    assert store.published() == run == store.run(run.run_id)
+    for score in scores:
+        assert store.customer(score.customer_id) == (run, score)
+    assert store.page(limit=1000)[1] == tuple(listed(scores))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(max_size=40), max_size=20, unique=True))
+def test_any_text_is_an_exact_id_or_refused(store: Store, make_scores: MakeScores, publish: Publish, given_ids: list[str]) -> None:
+    fit = [one for one in given_ids if storable(one)]
+    publish(store, make_scores(fit), keep_runs=1)
+    assert {score.customer_id for score in store.page(limit=100)[1]} == set(fit)
+    for one in given_ids:
+        if storable(one):
+            assert store.customer(one)[1].customer_id == one
+        else:
+            with pytest.raises(NotFoundError):
+                store.customer(one)
+
+
+def test_ids_are_compared_exactly(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    publish(store, make_scores(["00123", "A", "é"]))
+    for other in ("123", "0123", "00123 ", "a", "e\u0301", "e", "\0", "\ud800"):
+        with pytest.raises(NotFoundError, match="compared exactly"):
+            store.customer(other)
+
+
+def test_readers_see_the_old_run_until_the_new_one_is_published(
+    store: Store, make_scores: MakeScores, publish: Publish, terms: Terms
+) -> None:
+    old = publish(store, make_scores(ids(10), seed=1))
+    new_scores = make_scores(ids(20), seed=2)
+    with store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:
+        writer.add(new_scores)
+        assert store.published() == old
+        assert store.runs() == (old,)
+        assert store.page()[0] == old
+        with pytest.raises(NotFoundError):
+            store.run(writer.run_id)
+        with pytest.raises(NotFoundError):
+            store.page(run_id=writer.run_id)
+        new = writer.publish(keep_runs=12)
+    assert store.published() == new
+    assert store.page(limit=100) == (new, tuple(listed(new_scores)))
+    assert store.runs() == (new, old)
+
+
+def test_a_run_that_fails_leaves_nothing_behind(
+    store: Store, make_scores: MakeScores, publish: Publish, terms: Terms
+) -> None:
+    old = publish(store, make_scores(ids(10)))
+    with pytest.raises(ZeroDivisionError), store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:
+        writer.add(make_scores(ids(10)))
+        raise ZeroDivisionError
+    assert store.runs() == (old,)
+    assert _rows(store) == {old.run_id: 10}
+
+
+def test_pages_and_filters_equal_plain_python(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    scores = make_scores(ids(300))
+    even = [replace(score, value_at_risk=float(place // 7)) for place, score in enumerate(scores)]  # many ties
+    run = publish(store, even)
+    for tiers, min_risk in [((), 0.0), (("Gold",), 0.0), (("Gold", "Bronze"), 0.4), ((), 0.9), ((), 1.0)]:
+        wanted = [one for one in listed(even) if one.churn_risk >= min_risk and (not tiers or one.tier in tiers)]
+        assert store.matching(run.run_id, tiers=tiers, min_risk=min_risk) == len(wanted)
+        found: list[CustomerScore] = []
+        while True:
+            after = Position(found[-1].value_at_risk, found[-1].customer_id) if found else None
+            _, page = store.page(tiers=tiers, min_risk=min_risk, limit=17, after=after)
+            found += page
+            if len(page) < 17:
+                break
+        assert found == wanted
+
+
+def test_equal_values_are_ordered_by_code_point(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    mixed = ["b", "B", "a", "A", "Ä", "ä", "z", "_", "10", "9", " 1", "é", "😀", "\ufb01"]
+    publish(store, [replace(score, value_at_risk=1.0) for score in make_scores(mixed)])
+    assert [score.customer_id for score in store.page()[1]] == sorted(mixed)
+
+
+def test_tiers_are_summed_up(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    scores = [score for score in make_scores(ids(400)) if score.tier != "Silver"]
+    run = publish(store, scores)
+    assert run.tier_names == TIERS
+    for tier in run.tiers:
+        members = [score for score in scores if score.tier == tier.tier]
+        assert tier.customers == len(members)
+        assert tier.predicted_value == pytest.approx(sum(score.predicted_value for score in members))
+        assert tier.value_at_risk == pytest.approx(sum(score.value_at_risk for score in members))
+        if members:
+            assert tier.mean_churn_risk == pytest.approx(sum(score.churn_risk for score in members) / len(members))
+        else:
+            assert (tier.tier, tier.mean_churn_risk) == ("Silver", None)
+    cells: dict[tuple[str, str], int] = defaultdict(int)
+    for score in scores:
+        cells[score.past_spend_tier, score.tier] += 1
+    assert {(cell.past_spend_tier, cell.tier): cell.customers for cell in run.movement} == cells
+
+
+def test_old_runs_are_removed_and_the_published_one_never(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    runs = [publish(store, make_scores(ids(5), seed), keep_runs=3) for seed in range(5)]
+    assert store.runs() == tuple(reversed(runs[2:]))
+    assert _rows(store) == {run.run_id: 5 for run in runs[2:]}
+    with pytest.raises(NotFoundError, match="no longer kept"):
+        store.page(run_id=runs[0].run_id)
+    last = publish(store, make_scores(ids(5)), keep_runs=1)
+    assert store.runs() == (last,)
+    assert last.run_id not in {run.run_id for run in runs}
+
+
+def test_one_scorer_at_a_time(store: Store, store_url: str, make_scores: MakeScores, publish: Publish, terms: Terms) -> None:
+    with Store(store_url) as other, store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:
+        writer.add(make_scores(ids(3)))
+        with pytest.raises(StoreError, match="another scoring run is being written"):
+            publish(other, make_scores(ids(4)))
+        first = writer.publish(keep_runs=3)
+        assert other.published() == first
+    assert publish(store, make_scores(ids(4))).customers == 4
+
+
+_DYING_SCORER = """
+import os, sys
+from datetime import UTC, date, datetime
+from serving.predictions import CustomerScore, Terms
+from serving.store import Store
+score = CustomerScore("1", 1., .5, .5, 2., 1., "Gold", "Gold", "same", "new", "x", "A", 1, 1, 1., "{}")
+with Store(sys.argv[1]).writing(Terms(date(2011, 6, 12), 180, "GBP", "3"), tier_names=("Gold",), created_at=datetime(2011, 6, 12, tzinfo=UTC)) as writer:
+    writer.add([score])
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_dead_scorer_left_is_removed_by_the_next(
+    store: Store, store_url: str, make_scores: MakeScores, publish: Publish
+) -> None:
+    old = publish(store, make_scores(ids(3)))
+    died = subprocess.run([sys.executable, "-c", _DYING_SCORER, store_url], check=False, env=_environment())
+    assert died.returncode == -signal.SIGKILL
+    assert len(_rows(store)) == 2
+    assert store.published() == old
+    new = _eventually(lambda: publish(store, make_scores(ids(3))))
+    assert _rows(store) == {old.run_id: 3, new.run_id: 3}
+
+
+def test_many_processes_may_open_a_new_store_at_once(store_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(4) as pool:
+        assert pool.map(_open, [store_url] * 8) == [True] * 8
+
+
+def test_readers_never_see_two_runs_in_one_page(store_url: str, store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    publish(store, [replace(score, total_spend=1.0) for score in make_scores(ids(50))])
+    done, mixed, seen = threading.Event(), [], set()
+
+    def read() -> None:
+        with Store(store_url) as reader:
+            while not done.is_set():
+                run, page = reader.page(limit=50)
+                marks = {score.total_spend for score in page}
+                seen.update(marks)
+                if len(page) != 50 or marks != {float(run.run_id - first + 1)}:
+                    mixed.append((run.run_id, marks))
+
+    first = store.runs()[0].run_id
+    reader = threading.Thread(target=read)
+    reader.start()
+    for mark in range(2, 25):
+        publish(store, [replace(score, total_spend=float(mark)) for score in make_scores(ids(50))], keep_runs=2)
+    done.set()
+    reader.join()
+    assert mixed == []
+    assert len(seen) > 1
+
+
+def test_ids_that_no_database_keeps_are_refused_without_telling_them(
+    store: Store, make_scores: MakeScores, publish: Publish
+) -> None:
+    for unfit in ("secret\0id", "s" * (MAX_ID_BYTES + 1), "secret\ud800"):
+        with pytest.raises(StoreError, match="1 customer ids cannot be stored") as caught:
+            publish(store, make_scores(["1", unfit]))
+        assert "secret" not in str(caught.value)
+        assert store.published() is None
+
+
+def test_errors_of_the_database_tell_no_customer(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    with pytest.raises(StoreError, match="cannot be used") as caught:
+        publish(store, make_scores(["secret-id", "secret-id"]))
+    text = str(caught.value)
+    assert "secret-id" not in text
+    assert "\n" not in text
+    assert caught.value.__cause__ is None
+    assert _rows(store) == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite://", "needs a file"),
+        ("sqlite:///:memory:", "needs a file"),
+        ("mysql://me:hunter2@host/db", "works on SQLite and PostgreSQL"),
+        ("nonsense with hunter2", "is no database address"),
+        ("sqlite:////proc/none/scores.db", "cannot be"),
+        ("postgresql://me:hunter2@127.0.0.1:1/db", "cannot be used: .*refused"),
+        ("postgresql+psycopg://me:hunter2@127.0.0.1:1/hunter2?password=hunter2", "cannot be used"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_said_in_one_line(url: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message) as caught:
+        Store(url)
+    assert "\n" not in str(caught.value)
+    if "/hunter2" not in url:
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "scores.db"
+    file.write_text("customer,secret\n" * 1000)
+    with pytest.raises(StoreError, match=r"scores\.db cannot be used: file is not a database"):
+        Store(f"sqlite:///{file}")
+
+
+def test_a_store_that_goes_away_is_said_in_one_line(tmp_path: Path, make_scores: MakeScores, publish: Publish) -> None:
+    file = tmp_path / "scores.db"
+    with Store(f"sqlite:///{file}") as store:
+        publish(store, make_scores(ids(3)))
+        with sqlite3.connect(file) as connection:
+            connection.execute("DROP TABLE customer_scores")
+        connection.close()
+        with pytest.raises(StoreError, match="no such table"):
+            store.page()
+
+
+def test_lists_are_read_from_the_index(tmp_path: Path, make_scores: MakeScores, publish: Publish) -> None:
+    file = tmp_path / "scores.db"
+    with Store(f"sqlite:///{file}") as store:
+        publish(store, make_scores(ids(50)))
+    with sqlite3.connect(file) as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT * FROM customer_scores WHERE run_id = 1 AND value_at_risk <= 5 AND "
+            "(value_at_risk < 5 OR customer_id > 'x') ORDER BY value_at_risk DESC, customer_id LIMIT 10"
+        ).fetchall()
+    connection.close()
+    assert [row[3] for row in plan] == [
+        "SEARCH customer_scores USING INDEX customer_scores_by_value_at_risk (run_id=? AND value_at_risk<?)"
+    ]
+
+
+def _rows(store: Store) -> dict[int, int]:
+    """Rows by run, complete or not."""
+    import sqlalchemy as sa
+
+    with store._engine.connect() as connection:  # noqa: SLF001 - readers are not shown unfinished runs
+        found = connection.execute(sa.text("SELECT run_id, count(*) FROM customer_scores GROUP BY run_id"))
+        return {run_id: count for run_id, count in found}
+
+
+def _open(url: str) -> bool:
+    with Store(url) as store:
+        return store.published() is None
+
+
+def _eventually(work: Callable[[], Any]) -> Any:
+    """PostgreSQL notices a killed client a moment later."""
+    for _ in range(100):
+        try:
+            return work()
+        except StoreError:
+            threading.Event().wait(0.05)
+    return work()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
