@@ -37,7 +37,7 @@ def _jacobi_recurrence(a: float, b: float, nodes: int) -> tuple[npt.NDArray[np.f
     """
     n = np.arange(nodes, dtype=np.float64)
     total = a + b
-    # Jacobi orthogonal polynomials on (0, 1) as a birth-death chain: up_n and down_n are its rates.
+    # The orthogonal polynomials of the Beta weight are those of a birth-death chain with these rates.
     with np.errstate(divide="ignore", invalid="ignore"):
         up = (n + a) * (n + total - 1.0) / ((2.0 * n + total - 1.0) * (2.0 * n + total))
         down = n * (n + b - 1.0) / ((2.0 * n + total - 2.0) * (2.0 * n + total - 1.0))

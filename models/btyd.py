@@ -5,8 +5,8 @@ Symbols as in the papers: x = ``frequency`` (repeat purchase days), t_x = ``rece
 probability p ~ Beta(a, b).
 
 - Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", Marketing Science 24 (2): BG/NBD.
-- Batislam, Denizel & Filiztekin (2007), Int. J. of Research in Marketing 24 (3), Wagner & Hoppe (2008), 25 (3): MBG/NBD,
-  where a customer can drop out after the first purchase too.
+- Batislam, Denizel & Filiztekin (2007), Int. J. of Research in Marketing 24 (3), and Wagner & Hoppe (2008), 25 (3):
+  MBG/NBD, where a customer can drop out after the first purchase too.
 - Fader & Hardie (2013), brucehardie.com/notes/025: Gamma-Gamma.
 
 The formulas are those of lifetimes (tests compare them), written so that they stay finite for any customer.
@@ -51,7 +51,7 @@ class FitRecord:
 
 @dataclass(frozen=True)
 class Customer:
-    """The four inputs of one customer; ``monetary_value`` is the mean value of the purchases looked at (see ``Btyd``)."""
+    """The four inputs of one customer; ``monetary_value`` of a one-time buyer is the first purchase (see ``Btyd``)."""
 
     frequency: float
     recency: float
@@ -69,7 +69,7 @@ class BtydShapley:
 
 @dataclass(frozen=True)
 class Btyd:
-    """Parameters of purchases (``method``; r, alpha in days, a, b) and of order values (``value_method``; p, q, v in money).
+    """Parameters of purchases (r, alpha in days, a, b; see ``method``) and of order values (p, q, v in money).
 
     ``features`` everywhere is a frame with the columns frequency, recency, T, monetary_value (float, no NaN) and, for
     one-time buyers, order_value_mean: a customer without a repeat has ``monetary_value`` 0 by definition, so the first
@@ -97,7 +97,7 @@ class Btyd:
     def expected_purchases(self, features: pd.DataFrame, horizon_days: npt.ArrayLike) -> Floats:
         """Expected purchase days in the horizon, E[Y(t) | x, t_x, T]: Fader, Hardie & Lee (2005), eq. 10.
 
-        Never falls as the horizon grows. Relative error below 1e-9 for ``horizon_days <= 500 (alpha + T)``.
+        Never falls as the horizon grows. Relative error below 1e-8 for ``horizon_days <= 500 (alpha + T)``.
         """
         x, t_x, age = _history(features)
         return np.exp(self._log_purchases_if_alive(x, age, horizon_days) + self._log_alive(x, t_x, age))
@@ -138,7 +138,7 @@ class Btyd:
         """Plain text, finite floats, lists and dicts."""
         stored = asdict(self)
         for record in ("purchases_fit", "value_fit"):
-            stored[record] = {**stored[record], "at_bound": list(stored[record]["at_bound"]), "tried": list(stored[record]["tried"])}
+            stored[record] |= {name: list(stored[record][name]) for name in ("at_bound", "tried")}
         return stored
 
     @classmethod
@@ -148,10 +148,10 @@ class Btyd:
         return cls(**{**stored, **records})
 
     def _log_purchases_if_alive(self, x: Floats, age: Floats, horizon_days: npt.ArrayLike) -> Floats:
-        """ln E[Y(t) | alive at T]: the mean over p ~ Beta(a, b + y) of (1 - (1 + p tau)^-(r + x)) / p.
+        """Return ln E[Y(t) | alive at T]: the mean over p ~ Beta(a, b + y) of (1 - (1 + p tau)^-(r + x)) / p.
 
-        ``tau = t / (alpha + T)``; y is the number of purchases the customer survived. Summing the geometric-like series
-        over p in closed form gives the 2F1 of the papers.
+        ``tau = t / (alpha + T)``; y is the number of purchases the customer survived. The papers solve this
+        integral with 2F1.
         """
         tau = np.asarray(horizon_days, dtype=np.float64) / (self.alpha + age)
         shape = self.r + x
@@ -161,7 +161,7 @@ class Btyd:
             return np.log(_mean_over_dropout(self.a, self.b + self._survived(x), shape, np.broadcast_to(tau, x.shape)))
 
     def _log_alive(self, x: Floats, t_x: Floats, age: Floats) -> Floats:
-        """ln P(alive) = -ln(1 + odds of having dropped out right after the last purchase)."""
+        """Return ln P(alive) = -ln(1 + odds of having dropped out right after the last purchase)."""
         if self.method in ("nbd", "pooled"):
             return np.zeros_like(x)
         survived = self._survived(x)
@@ -183,14 +183,14 @@ class Btyd:
         return np.where(np.isnan(observed), self.population_order_value, observed)
 
     def _order_value(self, x: Floats, observed: Floats) -> Floats:
-        """Mean of the population and of the observed purchases, weighted by q - 1 and p times their number (at least 1)."""
+        """Mean of population and observed purchases, weighted by q - 1 and p times their number (at least 1)."""
         weight = self.p * np.maximum(x, 1.0)
         return (self.p * self.v + weight * observed) / (weight + self.q - 1.0)
 
     def _log_value_of_coalitions(
         self, own: tuple[Floats, ...], other: tuple[Floats, ...], horizon_days: float
     ) -> list[Floats]:
-        """ln(value) of the mixture of each coalition; bit i of its position says that input i is the customer's own.
+        """Return ln(value) of the mixture of each coalition; bit i of its number says that input i is the customer's.
 
         ln(value) is a sum of terms of fewer inputs each, so 16 coalitions need only 4 + 8 + 4 evaluations.
         """
@@ -200,13 +200,15 @@ class Btyd:
         worth = []
         for members in range(16):
             x, t_x, age, observed = (own[i] if members >> i & 1 else other[i] for i in range(4))
-            if (key := members & 0b0101) not in purchases:
-                purchases[key] = self._log_purchases_if_alive(*np.broadcast_arrays(x, age), horizon_days)
-            if (key := members & 0b0111) not in alive:
-                alive[key] = self._log_alive(*_possible_history(x, t_x, age))
-            if (key := members & 0b1001) not in money:
-                money[key] = np.log(self._order_value(x, observed))
-            worth.append(purchases[members & 0b0101] + alive[members & 0b0111] + money[members & 0b1001])
+            of_purchases, of_alive, of_money = members & 0b0101, members & 0b0111, members & 0b1001
+            if of_purchases not in purchases:
+                count, span = np.broadcast_arrays(x, age)
+                purchases[of_purchases] = self._log_purchases_if_alive(count, span, horizon_days)
+            if of_alive not in alive:
+                alive[of_alive] = self._log_alive(*_possible_history(x, t_x, age))
+            if of_money not in money:
+                money[of_money] = np.log(self._order_value(x, observed))
+            worth.append(purchases[of_purchases] + alive[of_alive] + money[of_money])
         return worth
 
 
@@ -249,17 +251,18 @@ def _gauss_mean(a: float, b: Floats, shape: Floats, tau: Floats, nodes: int) -> 
     distinct, position = np.unique(b, return_inverse=True)
     rules = np.array([beta_rule(a, float(one), nodes) for one in distinct])
     p = np.maximum(rules[position, 0], np.finfo(np.float64).tiny)
-    return np.einsum("ij,ij->i", rules[position, 1], -np.expm1(-shape * np.log1p(p * tau)) / p)
+    mean: Floats = np.einsum("ij,ij->i", rules[position, 1], -np.expm1(-shape * np.log1p(p * tau)) / p)
+    return mean
 
 
 def _shapley_value(worth: list[Floats], player: int) -> Floats:
     """Weighted mean of what the player adds to each coalition of the other three."""
-    total = 0.0
+    total: Floats = np.zeros(1)
     for members in range(16):
         if members >> player & 1 == 0:
             weight = (6, 2, 2, 6)[members.bit_count()] / 24.0
             total = total + weight * (worth[members | 1 << player] - worth[members])
-    return np.asarray(total)
+    return total
 
 
 def _record_from_json(stored: dict[str, Any]) -> FitRecord:

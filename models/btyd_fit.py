@@ -1,8 +1,9 @@
 """Fitting BG/NBD and Gamma-Gamma: the likelihoods of lifetimes, on collapsed rows, by a search that cannot fail.
 
-Customers with identical inputs are one row with a weight. The search runs on our own evaluation of the likelihood, which
-computes every term once per distinct value instead of once per row and has its gradient in closed form; the likelihood
-of lifetimes then has the last word: the search is finished on it, and the recorded log-likelihood and gradient are its own.
+Customers with identical inputs are one row with a weight. The search runs on our own evaluation of the likelihood,
+which computes every term once per distinct value instead of once per row and has its gradient in closed form; the
+likelihood of lifetimes has the last word: the search is finished on it, and the recorded log-likelihood and gradient
+are its own.
 
 Purchases, first that is sound (converged, no parameter on a bound of the search):
 
@@ -13,7 +14,7 @@ Purchases, first that is sound (converged, no parameter on a bound of the search
    with half a purchase added, so that it is never 0.
 
 Order values: ``gamma_gamma``; where q <= 1 (its mean does not exist) or its mean is far from the observed one,
-``anchored``: Gamma-Gamma whose population mean is held at the mean of the repeat purchases; with too few repeat buyers,
+``anchored``: Gamma-Gamma whose population mean is held at that of the repeat purchases; with too few repeat buyers,
 ``pooled``: the mean of what is known, weighing as much as two purchases.
 """
 
@@ -30,9 +31,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from configs.errors import HistoryError
-from models.btyd import Btyd, FitRecord, Floats, Method, ValueMethod
+from models.btyd import INPUTS, Btyd, FitRecord, Floats, Method, ValueMethod
 from models.btyd_likelihood import GammaGammaRows, PurchaseRows, collapse
 
 MIN_REPEATERS = 5
@@ -46,7 +48,11 @@ _NO_DROPOUT_POINT = (-60.0, 0.0)
 Objective = Callable[[Floats], tuple[float, Floats]]
 Bounds = dict[str, tuple[float, float]]
 
-_VALUE_BOUNDS: Bounds = {"p": (math.log(1e-3), math.log(1e4)), "q": (math.log(1e-2), math.log(1e4)), "v": (math.log(1e-6), math.log(1e6))}
+_VALUE_BOUNDS: Bounds = {
+    "p": (math.log(1e-3), math.log(1e4)),
+    "q": (math.log(1e-2), math.log(1e4)),
+    "v": (math.log(1e-6), math.log(1e6)),
+}
 _ANCHORED_BOUNDS: Bounds = {"p": (math.log(1e-3), math.log(1e4)), "q": (math.log(0.05), math.log(1e4))}
 _VALUE_STARTS = ((6.0, 4.0, 0.5), (1.0, 2.0, 1.0))
 
@@ -79,12 +85,12 @@ def fit_btyd(summary: pd.DataFrame) -> Btyd:
     above T, recency not 0 without a repeat). Anything else gives finite parameters; ``Btyd.purchases_fit`` and
     ``value_fit`` say how they were found.
     """
-    x, t_x, age, money = (summary[name].to_numpy(np.float64) for name in ("frequency", "recency", "T", "monetary_value"))
+    x, t_x, age, money = (summary[name].to_numpy(np.float64) for name in INPUTS)
     _check(x, t_x, age, money)
-    purchases = _fit_purchases(x, t_x, age)
-    first = summary["order_value_mean"].to_numpy(np.float64) if "order_value_mean" in summary.columns else money
-    order_values = _fit_order_values(x, money, first)
-    return Btyd(**purchases, **order_values)
+    first = summary.get("order_value_mean", summary["monetary_value"]).to_numpy(np.float64)
+    # Threads would make the last digits depend on their number, and slow down a search whose matrices are 4 x 4.
+    with threadpool_limits(1):
+        return Btyd(**_fit_purchases(x, t_x, age), **_fit_order_values(x, money, first))
 
 
 def _check(x: Floats, t_x: Floats, age: Floats, money: Floats) -> None:
@@ -97,7 +103,7 @@ def _check(x: Floats, t_x: Floats, age: Floats, money: Floats) -> None:
     for fault, rows in faults.items():
         if rows.any():
             where = ", ".join(str(row) for row in np.flatnonzero(rows)[:5])
-            raise HistoryError(f"BTYD inputs: {int(rows.sum())} customers with {fault} (rows {where}); clean the orders again")
+            raise HistoryError(f"BTYD inputs: {rows.sum()} customers with {fault} (rows {where}); check the features")
 
 
 def _fit_purchases(x: Floats, t_x: Floats, age: Floats) -> dict[str, Any]:
@@ -105,11 +111,11 @@ def _fit_purchases(x: Floats, t_x: Floats, age: Floats) -> dict[str, Any]:
     if np.sum(x > 0) < MIN_REPEATERS:
         return _pooled_purchases(x, age, (f"fewer than {MIN_REPEATERS} customers with a repeat purchase",))
     span = float(age.max())
-    columns, weights = collapse(x, t_x, age)
-    rows = PurchaseRows(*columns, weights)
-    scaled = rows.scaled(1.0 / span)
+    (x, t_x, age), weights = collapse(x, t_x, age)
+    scaled = PurchaseRows(x, t_x / span, age / span, weights)
     tried: tuple[str, ...] = ()
-    for method in ("bg_nbd", "mbg_nbd"):
+    methods: tuple[Method, ...] = ("bg_nbd", "mbg_nbd")
+    for method in methods:
         for penalizer in PENALIZERS:
             optimum = _search(scaled, method, penalizer, span)
             if not optimum.why_left:
@@ -139,7 +145,7 @@ def _search(rows: PurchaseRows, method: Method, penalizer: float, span: float) -
 
 
 def _bounds(span: float) -> Bounds:
-    """Limits of the search in log-parameters, times in spans: wide enough for any customers, narrow enough to stay finite."""
+    """Limits of the search in log-parameters, times in spans: wide for any customers, narrow enough to stay finite."""
     return {
         "r": (math.log(1e-3), math.log(1e3)),
         "alpha": (math.log(0.1 / span), math.log(1e4)),
@@ -186,6 +192,7 @@ def _purchases(
     columns = (rows.x, rows.t_x, rows.age, rows.weights)
     final, log_likelihood = _finish(fitter, columns, penalizer, optimum, bounds)
     r, alpha, a, b = (float(parameter) for parameter in np.exp(final.point))
+    a = 0.0 if method == "nbd" else a
     record = FitRecord(
         converged=final.converged,
         # A density per span and repeat purchase becomes one per day.
@@ -203,21 +210,22 @@ def _purchases(
 def _pooled_purchases(x: Floats, age: Floats, tried: tuple[str, ...]) -> dict[str, Any]:
     """Gamma(1, alpha) for everybody: mean rate (purchases + 1/2) / (days observed + 1)."""
     alpha = (float(age.sum()) + 1.0) / (float(x.sum()) + 0.5)
-    record = FitRecord(False, 0.0, 0.0, 0.0, len(x), 0, tried=tried)
+    record = _unfitted(len(x), tried)
     return {"method": "pooled", "r": 1.0, "alpha": alpha, "a": 0.0, "b": 1.0, "purchases_fit": record}
 
 
 def _fit_order_values(x: Floats, money: Floats, first: Floats) -> dict[str, Any]:
-    """``value_method``, p, q, v and ``value_fit``; ``first`` is the mean order value, which one-time buyers have too."""
+    """``value_method``, p, q, v and ``value_fit``; ``first`` is the mean order value of one-time buyers too."""
     repeats = (x > 0) & (money > 0)
     if repeats.sum() < MIN_REPEATERS:
         known = np.where(repeats, money, first)
         return _pooled_values(known[known > 0], (f"fewer than {MIN_REPEATERS} customers with paid repeat purchases",))
     unit = float(money[repeats].mean())
-    columns, weights = collapse(x[repeats], money[repeats] / unit)
-    rows = GammaGammaRows(*columns, weights)
+    (counts, values), weights = collapse(x[repeats], money[repeats] / unit)
+    rows = GammaGammaRows(counts, values, weights)
     mean = float(weights @ (rows.x * rows.m)) / float(weights @ rows.x)
-    plain = min((_minimize(rows.gamma_gamma, np.log(start), _VALUE_BOUNDS) for start in _VALUE_STARTS), key=lambda optimum: optimum.loss)
+    found = [_minimize(rows.gamma_gamma, np.log(start), _VALUE_BOUNDS) for start in _VALUE_STARTS]
+    plain = min(found, key=lambda optimum: optimum.loss)
     p, q, v = np.exp(plain.point)
     reason = plain.why_left or _implausible(p, q, v, mean)
     if not reason:
@@ -260,8 +268,14 @@ def _values(
 def _pooled_values(known: Floats, tried: tuple[str, ...]) -> dict[str, Any]:
     """Population mean = mean of the known values, weighing as much as two purchases; 1 if nothing is known."""
     mean = float(known.mean()) if len(known) else 1.0
-    record = FitRecord(False, 0.0, 0.0, 0.0, len(known), 0, tried=tried)
+    record = _unfitted(len(known), tried)
     return {"value_method": "pooled", "p": 1.0, "q": 3.0, "v": 2.0 * mean, "value_fit": record}
+
+
+def _unfitted(customers: int, tried: tuple[str, ...]) -> FitRecord:
+    return FitRecord(
+        converged=False, log_likelihood=0.0, gradient_norm=0.0, penalizer=0.0, customers=customers, rows=0, tried=tried
+    )
 
 
 def _finish(
@@ -272,8 +286,8 @@ def _finish(
     Without ``bounds`` the point stays as it is.
     """
     with _quiet():
-        import lifetimes  # type: ignore[import-untyped]
-        from autograd import value_and_grad  # type: ignore[import-untyped]
+        import lifetimes
+        from autograd import value_and_grad
 
         loss = getattr(lifetimes, fitter)._negative_log_likelihood
         slope = value_and_grad(loss)
@@ -283,7 +297,7 @@ def _finish(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """lifetimes warns when imported, changes the warning filters when evaluated, and prints."""
+    """Silence lifetimes: it warns when imported, changes the warning filters when evaluated, and prints."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

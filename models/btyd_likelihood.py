@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -71,10 +70,6 @@ class PurchaseRows:
         step = -(-len(self.x) // rows)
         return PurchaseRows(self.x[::step], self.t_x[::step], self.age[::step], self.weights[::step])
 
-    def scaled(self, factor: float) -> PurchaseRows:
-        """The same rows with all times multiplied."""
-        return PurchaseRows(self.x, self.t_x * factor, self.age * factor, self.weights)
-
     def nbd(self, point: Floats, penalizer: float = 0.0) -> tuple[float, Floats]:
         """Loss and gradient of the NBD (nobody drops out) at (ln r, ln alpha)."""
         r, alpha = np.exp(point)
@@ -92,15 +87,16 @@ class PurchaseRows:
         distinct = self._purchases
         survived = distinct.values + first
         value, gradient_rate = self._poisson_gamma(r, alpha)
-        value += float(distinct.weights @ (gammaln(a + b) - gammaln(b) + gammaln(b + survived) - gammaln(a + b + survived)))
+        by_count = gammaln(a + b) - gammaln(b) + gammaln(b + survived) - gammaln(a + b + survived)
+        value += float(distinct.weights @ by_count)
         both = digamma(a + b) - digamma(a + b + survived)
         slope_a = float(distinct.weights @ both)
         slope_b = float(distinct.weights @ (both + digamma(b + survived) - digamma(b)))
         rows = self._all_rows if first else self._repeat_rows
-        dropped, by_count, slope_r, slope_alpha = rows.dropped(r, alpha, np.log(a) - _log_positive(b + survived - 1.0))
+        dropped, gone, slope_r, slope_alpha = rows.dropped(r, alpha, np.log(a) - _log_positive(b + survived - 1.0))
         value += dropped
-        slope_a += float(by_count.sum()) / a
-        slope_b -= float(np.divide(by_count, b + survived - 1.0, out=np.zeros_like(by_count), where=by_count > 0).sum())
+        slope_a += float(gone.sum()) / a
+        slope_b -= float(np.divide(gone, b + survived - 1.0, out=np.zeros_like(gone), where=gone > 0).sum())
         gradient = np.array([gradient_rate[0] + slope_r, gradient_rate[1] + slope_alpha, slope_a, slope_b])
         return self._loss(value, gradient, np.array([r, alpha, a, b]), penalizer)
 
@@ -131,7 +127,7 @@ class PurchaseRows:
 
     @cached_property
     def _purchases_by_age(self) -> Floats:
-        return np.bincount(self._ages.codes, self.weights * self.x)
+        return _sum_by(self._ages.codes, self.weights * self.x, len(self._ages.values))
 
     @cached_property
     def _all_rows(self) -> _Rows:
@@ -161,7 +157,7 @@ class _Distinct:
     @classmethod
     def of(cls, column: Floats, weights: Floats) -> _Distinct:
         values, codes = np.unique(column, return_inverse=True)
-        return cls(values, np.bincount(codes, weights), codes)
+        return cls(values, _sum_by(codes, weights, len(values)), codes)
 
 
 @dataclass(frozen=True)
@@ -187,7 +183,7 @@ class _Rows:
         value = float(self.weights @ (np.maximum(log_odds, 0.0) + np.log1p(small)))
         gone = self.weights * np.where(log_odds >= 0.0, 1.0, small) / (1.0 + small)
         slope_alpha = float((gone * shape) @ (inverse[self.age_codes] - inverse[self.t_x_codes]))
-        return value, np.bincount(self.count_codes, gone, self.counts), float(gone @ silence), slope_alpha
+        return value, _sum_by(self.count_codes, gone, self.counts), float(gone @ silence), slope_alpha
 
 
 @dataclass(frozen=True)
@@ -245,6 +241,10 @@ class GammaGammaRows:
     @cached_property
     def _sum_log_m(self) -> float:
         return float(self.weights @ np.log(self.m))
+
+
+def _sum_by(codes: Codes, values: Floats, groups: int) -> Floats:
+    return np.asarray(np.bincount(codes, values, groups), dtype=np.float64)
 
 
 def _log_positive(values: Floats) -> Floats:

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from configs.settings import Lifecycle, Settings, TierPareto
+from configs.settings import Settings, TierPareto
 from models.tiers import Floats, Tiers, learn_thresholds, tiers_by_count
 
 PAST_VIEW_COLUMNS = ("rfm_segment", "abc_class", "lifecycle_stage", "past_spend_tier", "movement")
+Names = npt.NDArray[np.object_]
 QUINTILES = (0.2, 0.4, 0.6, 0.8)
 ABC_POLICY = TierPareto(method="pareto", value_shares={"A": 0.80, "B": 0.15}, rest="C")
 
@@ -88,7 +89,7 @@ class PastViews:
         return pd.DataFrame(views, index=features.index, columns=list(PAST_VIEW_COLUMNS), dtype=object)
 
     def rfm_scores(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Scores 1 to 5 (5 = best) in the columns R, F, M: quintiles of days since the last order, orders, total spend."""
+        """Scores 1 to 5 (5 = best) in columns R, F, M: quintiles of days since the last order, orders, total spend."""
         days, orders, spend = (features[name].to_numpy(np.float64) for name in _RFM_FEATURES)
         scores = {
             "R": 5 - np.searchsorted(self.days_since_last_order, days, side="left"),
@@ -97,13 +98,14 @@ class PastViews:
         }
         return pd.DataFrame(scores, index=features.index)
 
-    def rfm_segment(self, features: pd.DataFrame) -> npt.NDArray[np.object_]:
+    def rfm_segment(self, features: pd.DataFrame) -> Names:
         """Named segment of each customer: ``RFM_SEGMENTS`` at (R, mean of F and M rounded half up)."""
         scores = self.rfm_scores(features)
         recency, frequency, monetary = (scores[name].to_numpy() for name in "RFM")
-        return _SEGMENT_GRID[recency, (frequency + monetary + 1) // 2]
+        segments: Names = _SEGMENT_GRID[recency, (frequency + monetary + 1) // 2]
+        return segments
 
-    def lifecycle_stage(self, features: pd.DataFrame) -> npt.NDArray[np.object_]:
+    def lifecycle_stage(self, features: pd.DataFrame) -> Names:
         """Stage of each customer: new, active, dormant or lost.
 
         new: first purchase at most ``new_days`` before the cutoff; otherwise active: last order at most ``active_days``
@@ -115,10 +117,11 @@ class PastViews:
         cases = [age <= self.new_days, days <= self.active_days, days <= self.lost_days]
         return np.select(cases, ["new", "active", "dormant"], "lost").astype(object)
 
-    def _movement(self, past_rank: npt.NDArray[np.intp], predicted_tiers: npt.ArrayLike) -> npt.NDArray[np.object_]:
+    def _movement(self, past_rank: npt.NDArray[np.intp], predicted_tiers: npt.ArrayLike) -> Names:
         rank_of = {name: rank for rank, name in enumerate(self.spend_tiers.names)}
         predicted_rank = np.array([rank_of[name] for name in np.asarray(predicted_tiers, dtype=object)], dtype=np.intp)
-        return np.array(["up", "same", "down"], dtype=object)[np.sign(predicted_rank - past_rank) + 1]
+        movements: Names = np.array(["up", "same", "down"], dtype=object)[np.sign(predicted_rank - past_rank) + 1]
+        return movements
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, lists and dicts."""
@@ -129,10 +132,17 @@ class PastViews:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> PastViews:
         """The inverse of ``to_json``."""
-        boundaries = {name: tuple(float(limit) for limit in stored[name]) for name in _RFM_FEATURES}
-        tiers = {name: Tiers.from_json(stored[name]) for name in ("abc", "spend_tiers")}
-        days = {name: int(stored[name]) for name in ("new_days", "active_days", "lost_days")}
-        return cls(**boundaries, **tiers, **days)
+        days, orders, spend = (tuple(float(limit) for limit in stored[name]) for name in _RFM_FEATURES)
+        return cls(
+            days_since_last_order=days,
+            order_count=orders,
+            total_spend=spend,
+            abc=Tiers.from_json(stored["abc"]),
+            spend_tiers=Tiers.from_json(stored["spend_tiers"]),
+            new_days=int(stored["new_days"]),
+            active_days=int(stored["active_days"]),
+            lost_days=int(stored["lost_days"]),
+        )
 
 
 def fit_past_views(
@@ -141,18 +151,25 @@ def fit_past_views(
     """Learn every boundary from the customers at training.
 
     The past-spend tiers take the shares that the predicted tiers have among the same customers, whatever the tier
-    policy is, so that as many places are won as lost (but for ties). ABC: the best customers who hold the first 80 % of all
-    past spend are A, the next up to 95 % are B. Lifecycle limits left empty in the settings follow the horizon: active
+    policy is, so that as many places are won as lost (but for ties). ABC: the best customers who hold the first 80 % of
+    all past spend are A, the next up to 95 % are B. Lifecycle limits left empty in the settings follow the horizon: active
     means ordered within the last horizon (``active_days = horizon_days``), lost means no order for two of them
     (``lost_days = 2 * horizon_days``).
     """
-    boundaries = {name: _quintiles(features[name].to_numpy(np.float64)) for name in _RFM_FEATURES}
+    days, orders, total = (_quintiles(features[name].to_numpy(np.float64)) for name in _RFM_FEATURES)
     spend = features["total_spend"].to_numpy(np.float64)
+    lifecycle = settings.lifecycle
+    active = lifecycle.active_days if lifecycle.active_days is not None else horizon_days
+    lost = lifecycle.lost_days if lifecycle.lost_days is not None else 2 * horizon_days
     return PastViews(
-        **boundaries,
+        days_since_last_order=days,
+        order_count=orders,
+        total_spend=total,
         abc=learn_thresholds(spend, ABC_POLICY),
         spend_tiers=_same_shares(spend, settings.tier_names, np.asarray(predicted_tiers, dtype=object)),
-        **_stage_limits(settings.lifecycle, horizon_days),
+        new_days=lifecycle.new_days,
+        active_days=active,
+        lost_days=max(active, lost),
     )
 
 
@@ -165,15 +182,9 @@ def _quintiles(values: Floats) -> tuple[float, ...]:
     return tuple(float(limit) for limit in np.quantile(values, QUINTILES, method="inverted_cdf"))
 
 
-def _same_shares(spend: Floats, names: tuple[str, ...], predicted: npt.NDArray[np.object_]) -> Tiers:
+def _same_shares(spend: Floats, names: tuple[str, ...], predicted: Names) -> Tiers:
     """Spend thresholds that give each tier the share it has among the predicted tiers."""
     customers = [int(np.sum(predicted == name)) for name in names]
     if sum(customers) != len(spend):
         raise ValueError(f"predicted tiers must be {len(spend)} names out of {', '.join(names)}")
     return tiers_by_count(names, spend, np.cumsum(customers[:-1]) / len(spend))
-
-
-def _stage_limits(lifecycle: Lifecycle, horizon_days: int) -> dict[str, int]:
-    active = lifecycle.active_days if lifecycle.active_days is not None else horizon_days
-    lost = lifecycle.lost_days if lifecycle.lost_days is not None else 2 * horizon_days
-    return {"new_days": lifecycle.new_days, "active_days": active, "lost_days": max(active, lost)}

@@ -1,4 +1,4 @@
-"""Tiers by value: money thresholds learned once and frozen, so that a tier never depends on who else is in a request."""
+"""Tiers by value: money thresholds learned once and frozen, so a tier never depends on who else is in a request."""
 
 from __future__ import annotations
 
