@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -164,10 +165,16 @@ def _workbook(file: BinaryIO, created_at: datetime) -> Iterator[xlsxwriter.Workb
         "constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
         "nan_inf_to_errors": False,
     }  # fmt: skip
-    workbook = xlsxwriter.Workbook(file, options)
-    workbook.set_properties({"title": "Foretier", "created": created_at.replace(tzinfo=None)})
-    yield workbook
-    workbook.close()
+    with tempfile.TemporaryDirectory(prefix="foretier-") as folder:
+        workbook = xlsxwriter.Workbook(file, {**options, "tmpdir": folder})
+        workbook.set_properties({"title": "Foretier", "created": created_at.astimezone(UTC).replace(tzinfo=None)})
+        try:
+            yield workbook
+            workbook.close()
+        finally:  # when a row cannot be had, XlsxWriter would leave its rows on disk and open
+            workbook.fileclosed = True
+            for sheet in workbook.worksheets():
+                sheet._opt_close()  # noqa: SLF001
 
 
 def _formats(workbook: xlsxwriter.Workbook) -> dict[str, Format]:

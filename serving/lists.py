@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -307,6 +308,8 @@ def _read_cursor(cursor: str) -> tuple[int, Position, int]:
         run_id, value, customer_id, rank = place
         if not (type(run_id) is int and type(customer_id) is str and type(rank) is int) or abs(run_id) >= 2**62:
             raise ValueError
-        return run_id, Position(float.fromhex(value), customer_id), rank
+        if not math.isfinite(value_at_risk := float.fromhex(value)):
+            raise ValueError
+        return run_id, Position(value_at_risk, customer_id), rank
     except (ValueError, TypeError, binascii.Error, UnicodeError, OverflowError, RecursionError):
         raise SettingsError("the cursor is none that a page of this list gave; start again without it") from None
