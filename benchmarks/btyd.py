@@ -24,7 +24,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.btyd_fit import fit_btyd  # noqa: E402
+from models.btyd_fit import fit_btyd
 
 TRUTH = {"r": 0.2426, "alpha": 4.4136 * 7, "a": 0.7929, "b": 2.4259}
 OBSERVED_DAYS = 546

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh_tridiagonal
 
+
 @lru_cache(maxsize=65536)
 def beta_rule(a: float, b: float, nodes: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Nodes in (0, 1) and weights (positive, summing to 1) of the Gauss rule for the Beta(a, b) density; a, b > 0.

@@ -11,7 +11,7 @@ Purchases, first that is sound (converged, no parameter on a bound of the search
 2. ``mbg_nbd`` likewise: customers can drop out after the first purchase too;
 3. ``nbd``: the limit of both where nobody drops out;
 4. ``pooled``: too little to learn a spread from. Everybody has the prior Gamma(1, alpha), whose mean is the pooled rate
-   with half a purchase added, so that it is never 0.
+   with half a purchase in half a year added, so that it is never 0 and one day of history does not say 0 or 365 a year.
 
 Order values: ``gamma_gamma``; where q <= 1 (its mean does not exist) or its mean is far from the observed one,
 ``anchored``: Gamma-Gamma whose population mean is held at that of the repeat purchases; with too few repeat buyers,
@@ -39,6 +39,7 @@ from models.btyd_likelihood import GammaGammaRows, PurchaseRows, collapse
 
 MIN_REPEATERS = 5
 MEAN_RATIO = 2.0
+HALF_A_YEAR = 182.5
 PENALIZERS = (0.0, 1e-4, 1e-3, 1e-2)
 GRADIENT_TOLERANCE = 1e-5
 START_ROWS = 20_000
@@ -96,7 +97,7 @@ def fit_btyd(summary: pd.DataFrame) -> Btyd:
 def _check(x: Floats, t_x: Floats, age: Floats, money: Floats) -> None:
     faults = {
         "NaN or infinite": ~np.isfinite(x + t_x + age + money),
-        "a negative number of days or purchases": (x < 0) | (t_x < 0) | (age < 0),
+        "negative days, purchases or money": (x < 0) | (t_x < 0) | (age < 0) | (money < 0),
         "recency above T": t_x > age,
         "recency without a repeat purchase": (x == 0) & (t_x != 0),
     }
@@ -208,8 +209,8 @@ def _purchases(
 
 
 def _pooled_purchases(x: Floats, age: Floats, tried: tuple[str, ...]) -> dict[str, Any]:
-    """Gamma(1, alpha) for everybody: mean rate (purchases + 1/2) / (days observed + 1)."""
-    alpha = (float(age.sum()) + 1.0) / (float(x.sum()) + 0.5)
+    """Gamma(1, alpha) for everybody: mean rate (purchases + 1/2) / (days observed + half a year)."""
+    alpha = (float(age.sum()) + HALF_A_YEAR) / (float(x.sum()) + 0.5)
     record = _unfitted(len(x), tried)
     return {"method": "pooled", "r": 1.0, "alpha": alpha, "a": 0.0, "b": 1.0, "purchases_fit": record}
 

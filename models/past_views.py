@@ -152,9 +152,11 @@ def fit_past_views(
 
     The past-spend tiers take the shares that the predicted tiers have among the same customers, whatever the tier
     policy is, so that as many places are won as lost (but for ties). ABC: the best customers who hold the first 80 % of
-    all past spend are A, the next up to 95 % are B. Lifecycle limits left empty in the settings follow the horizon: active
-    means ordered within the last horizon (``active_days = horizon_days``), lost means no order for two of them
+    all past spend are A, the next up to 95 % are B. Lifecycle limits left empty in the settings follow the horizon:
+    active means ordered within the last horizon (``active_days = horizon_days``), lost means no order for two of them
     (``lost_days = 2 * horizon_days``).
+
+    Raises ValueError: ``predicted_tiers`` is not one tier name of the settings for each customer; no customers.
     """
     days, orders, total = (_quintiles(features[name].to_numpy(np.float64)) for name in _RFM_FEATURES)
     spend = features["total_spend"].to_numpy(np.float64)
