@@ -4,7 +4,8 @@
 
 The customers follow the BG/NBD process itself with the parameters of CDNOW, in whole days, acquired evenly over the
 first three months and observed for a year and a half. Both fits run in this process, one after the other; what the
-import of lifetimes costs is left out of both. The estimates differ from the truth alike, since purchases of one day count as one.
+import of lifetimes costs is left out of both. Both miss the truth alike, since the purchases of one day count as
+one.
 """
 
 from __future__ import annotations
