@@ -101,6 +101,11 @@ class Workbench:
         done = self._relation.query("this", sql)
         return [] if done is None else done.fetchall()
 
+    def count(self, rows: str) -> int:
+        """How many rows a table, or a query in brackets, has."""
+        [(count,)] = self.run(f"SELECT count(*) FROM {rows}")
+        return int(count)
+
     def frame(self, sql: str) -> nw.LazyFrame[Any]:
         """A query as a lazy frame."""
         return nw.from_native(self.relation(sql))
