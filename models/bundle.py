@@ -1,0 +1,168 @@
+"""A model version as a folder of plain files: text boosters, JSON, and a manifest with the checksum of each.
+
+::
+
+    manifest.json          what this is, what it was made from, sha256 and size of every other file
+    purchase.txt value.txt LightGBM text models
+    model.json             horizon, currency, calibration, blend, BTYD reference customer
+    btyd.json tiers.json past_views.json
+    settings.json          the resolved settings of the training run, without passwords
+    metrics.json           accuracy on the held-back window
+
+No pickle, no customer, the same size for ten thousand and ten million customers, and the same bytes for the same input.
+The manifest is verified before anything else is parsed: a truncated text model would kill the process, and a flipped bit
+would change predictions in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+
+from configs.errors import BundleError
+from configs.files import replacing
+from features.catalog import FEATURE_NAMES
+from models.btyd import Btyd, Customer
+from models.past_views import PastViews
+from models.tiers import Tiers
+from models.two_part import Calibration, TwoPart
+from models.value_model import Blend, ValueModel
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+LIBRARIES = ("foretier", "lightgbm", "lifetimes", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a model was made from.
+
+    ``as_of``: the first day not observed; ``cutoffs``: the training cutoffs, all integer days since 1970-01-01;
+    ``fingerprint``: sha256 of the cleaned orders; ``settings``: resolved, without passwords; ``metrics``: accuracy on the
+    held-back window, by candidate.
+    """
+
+    as_of: int
+    cutoffs: tuple[int, ...]
+    fingerprint: str
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+def save_bundle(model: ValueModel, origin: Origin, folder: Path) -> None:
+    """Write the bundle's files into ``folder`` (made if missing), the manifest last."""
+    files = {
+        "purchase.txt": model.two_part.booster_purchase.model_to_string(),
+        "value.txt": model.two_part.booster_value.model_to_string(),
+        "model.json": _json(_core(model)),
+        "btyd.json": _json(model.btyd.to_json()),
+        "tiers.json": _json(model.tiers.to_json()),
+        "past_views.json": _json(model.past_views.to_json()),
+        "settings.json": _json(origin.settings),
+        "metrics.json": _json(origin.metrics),
+    }
+    for name, text in files.items():
+        _write(folder / name, text)
+    _write(folder / MANIFEST, _json(_manifest(model, origin, files)))
+
+
+def load_bundle(folder: Path) -> ValueModel:
+    """Verify and read a bundle.
+
+    Raises BundleError: a file is missing, unexpected, or not the one that was written; another format or other features.
+    """
+    manifest = read_manifest(folder)
+    texts = {name: _verified(folder / name, entry) for name, entry in manifest["files"].items()}
+    if tuple(manifest["features"]) != FEATURE_NAMES:
+        raise BundleError(f"{folder}: the model was trained on other features than this version computes: train again")
+    core = json.loads(texts["model.json"])
+    return ValueModel(
+        horizon_days=core["horizon_days"],
+        currency=core["currency"],
+        two_part=TwoPart(
+            inputs=tuple(core["inputs"]),
+            booster_purchase=lgb.Booster(model_str=texts["purchase.txt"]),
+            booster_value=lgb.Booster(model_str=texts["value.txt"]),
+            calibration=Calibration(**core["calibration"]),
+        ),
+        btyd=Btyd.from_json(json.loads(texts["btyd.json"])),
+        btyd_reference=Customer(**core["btyd_reference"]),
+        blend=Blend(**core["blend"]),
+        tiers=Tiers.from_json(json.loads(texts["tiers.json"])),
+        past_views=PastViews.from_json(json.loads(texts["past_views.json"])),
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest alone. Raises BundleError: there is none, or it is of another format."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"{folder} holds no readable {MANIFEST} ({type(error).__name__}): train again") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise BundleError(f"{folder}: expected bundle format {FORMAT}, found {found}: train again with this version")
+    if not isinstance(manifest.get("files"), dict) or not isinstance(manifest.get("features"), list):
+        raise BundleError(f"{folder}: {MANIFEST} lists no files or no features: train again")
+    return manifest
+
+
+def _core(model: ValueModel) -> dict[str, Any]:
+    return {
+        "horizon_days": model.horizon_days,
+        "currency": model.currency,
+        "inputs": list(model.two_part.inputs),
+        "calibration": asdict(model.two_part.calibration),
+        "blend": asdict(model.blend),
+        "btyd_reference": asdict(model.btyd_reference),
+    }
+
+
+def _manifest(model: ValueModel, origin: Origin, files: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "files": {name: _entry(text.encode()) for name, text in sorted(files.items())},
+        "features": list(FEATURE_NAMES),
+        "feature_type": "float64",
+        "as_of": origin.as_of,
+        "cutoffs": list(origin.cutoffs),
+        "horizon_days": model.horizon_days,
+        "currency": model.currency,
+        "tiers": model.tiers.to_json(),
+        "fingerprint": origin.fingerprint,
+        "versions": {library: version(library) for library in LIBRARIES},
+    }
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _verified(path: Path, entry: Mapping[str, Any]) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}): the bundle is incomplete, train again") from None
+    if _entry(content) != entry:
+        raise BundleError(
+            f"{path} is not the file that was written: expected {entry.get('bytes')} bytes with sha256 "
+            f"{str(entry.get('sha256'))[:12]}..., found {len(content)} bytes with {_entry(content)['sha256'][:12]}...: "
+            "train again, or restore the file"
+        )
+    return content.decode("utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,193 @@
+"""Fitting a value model: BTYD, both boosters, and, on cutoffs they have not seen, calibration and blend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import brentq
+
+from configs.errors import HistoryError
+from configs.settings import Settings
+from features.catalog import FEATURE_NAMES
+from models.accuracy import normalized_gini
+from models.btyd import Btyd, typical_customer
+from models.btyd_fit import fit_btyd
+from models.past_views import fit_past_views
+from models.season import Expectation, expectation, same_season
+from models.tiers import learn_thresholds
+from models.two_part import Calibration, TwoPart, fit_calibration, fit_two_part, logistic
+from models.value_model import BTYD_INPUTS, Blend, ValueModel, btyd_value, model_inputs
+
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[str], None]
+"""Called with what begins now; the number of calls of one fit is ``FIT_STEPS``."""
+
+FIT_STEPS = 4
+TUNING_CUTOFFS = 3
+BLEND_WEIGHTS = tuple(step / 10 for step in range(11))
+UNTUNED_WEIGHT = 0.5
+"""Both models alike, where the history is too short to compare them."""
+SEASON_FEATURES = ("season_sin", "season_cos")
+YEAR_DAYS = 365
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Customers at several cutoffs, stacked, with what they did in the horizon after each.
+
+    ``features`` as ``features.customers.feature_frame`` gives it, one block per cutoff; ``cutoff`` integer days; ``active``
+    1 where the customer bought in ``[cutoff, cutoff + horizon_days)``, else 0; ``value`` net revenue in it, at least 0.
+    ``current`` are the features at ``as_of``, the day up to which everything is known.
+    """
+
+    features: pd.DataFrame
+    cutoff: npt.NDArray[np.int64]
+    active: Floats
+    value: Floats
+    current: pd.DataFrame
+    as_of: int
+    horizon_days: int
+
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> TrainingSet:
+        """The same with some rows only."""
+        return replace(
+            self, features=self.features[chosen], cutoff=self.cutoff[chosen],
+            active=self.active[chosen], value=self.value[chosen],
+        )  # fmt: skip
+
+
+def fit(training: TrainingSet, settings: Settings, *, progress: Progress = lambda _: None) -> ValueModel:
+    """Fit a value model on everything known at ``training.as_of``.
+
+    Calibration and blend are learned on the last cutoffs, by a model fitted on those whose horizons had ended before; the
+    final boosters are then fitted on all cutoffs. Raises HistoryError: nobody bought, or everybody did, in the horizons.
+    """
+    _check(training)
+    progress("Buy-till-you-die model")
+    btyd = fit_btyd(training.current)
+    inputs = model_inputs(training.features, btyd, training.horizon_days)[list(_input_names(training.cutoff))]
+    progress("Trial fit for calibration and blend")
+    slope, weight = _tune(training, inputs, settings)
+    progress("Purchase and value models")
+    two_part = _fit_two_part(inputs, training, settings)
+    progress("Level, tiers and past-looking views")
+    two_part, blend = _at_expected_level(training, two_part, btyd, slope, weight, settings)
+    return _with_tiers(training, two_part, btyd, blend, settings)
+
+
+def _check(training: TrainingSet) -> None:
+    buyers = int(training.active.sum())
+    if not 0 < buyers < len(training.active):
+        raise HistoryError(
+            f"of {len(training.active)} training rows {buyers} bought within {training.horizon_days} days: there is nothing "
+            "to tell buyers from others by; use a longer history or another horizon_days"
+        )
+    if not (training.value > 0.0).any():
+        raise HistoryError("no training row has net revenue in the horizon: check the amount column and the refunds")
+
+
+def _input_names(cutoffs: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """The season of the cutoff is left out until cutoffs span two years: before, it would only name the cutoff."""
+    seasons_repeat = np.ptp(cutoffs) >= 2 * YEAR_DAYS
+    return tuple(name for name in (*FEATURE_NAMES, *BTYD_INPUTS) if seasons_repeat or name not in SEASON_FEATURES)
+
+
+def _fit_two_part(inputs: pd.DataFrame, training: TrainingSet, settings: Settings) -> TwoPart:
+    return fit_two_part(
+        inputs, training.active, training.value,
+        rounds=settings.training.boosting_rounds, seed=settings.training.seed, threads=settings.training.threads,
+    )  # fmt: skip
+
+
+def _tune(training: TrainingSet, inputs: pd.DataFrame, settings: Settings) -> tuple[float, float]:
+    """Slope of the calibration and blend weight, out of a trial model's predictions of cutoffs it has not seen."""
+    unseen = _tuning_rows(training)
+    known = training.cutoff <= training.cutoff[unseen].min() - training.horizon_days if unseen.any() else unseen
+    past = training.rows(known)
+    if not known.any() or not 0 < past.active.sum() < len(past.active) or not (past.value > 0.0).any():
+        return Calibration().slope, UNTUNED_WEIGHT
+    trial = _fit_two_part(inputs[known], past, settings)
+    tuning, read, threads = training.rows(unseen), inputs[unseen], settings.training.threads
+    log_odds = trial.log_odds(read, threads=threads)
+    calibration = fit_calibration(log_odds, tuning.active)
+    value = trial.value(read, calibration.log_odds(log_odds), threads=threads)
+    return calibration.slope, _best_weight(tuning, value, btyd_value(read))
+
+
+def _tuning_rows(training: TrainingSet) -> npt.NDArray[np.bool_]:
+    """The last cutoffs, at most three, that leave at least one earlier cutoff whose horizon had ended by then."""
+    cutoffs = np.unique(training.cutoff)
+    latest = [cutoff for cutoff in cutoffs[-TUNING_CUTOFFS:] if cutoff - training.horizon_days >= cutoffs[0]]
+    return np.isin(training.cutoff, latest)
+
+
+def _best_weight(tuning: TrainingSet, two_part: Floats, btyd: Floats) -> float:
+    """The blend weight that ranks customers best on average over the cutoffs; of equals, the nearest to one half."""
+    cutoffs = [tuning.cutoff == cutoff for cutoff in np.unique(tuning.cutoff)]
+
+    def accuracy(weight: float) -> float:
+        score = weight * two_part / two_part.sum() + (1.0 - weight) * btyd / btyd.sum()
+        return float(np.mean([normalized_gini(tuning.value[rows], score[rows]) for rows in cutoffs]))
+
+    return max(BLEND_WEIGHTS, key=lambda weight: (round(accuracy(weight), 6), -abs(weight - UNTUNED_WEIGHT)))
+
+
+def _at_expected_level(
+    training: TrainingSet, two_part: TwoPart, btyd: Btyd, slope: float, weight: float, settings: Settings
+) -> tuple[TwoPart, Blend]:
+    """Calibration intercept and blend factors that give today's customers the buyers and the revenue to expect of them.
+
+    Only slope and weight outlive the season they were learned in. Without a year to look back to, the share of buyers is
+    what the boosters say, fitted on cutoffs all over the history, and both values stand as they are.
+    """
+    threads = settings.training.threads
+    inputs = model_inputs(training.current, btyd, training.horizon_days)
+    margin = two_part.log_odds(inputs, threads=threads)
+    expected = _expectation(training, btyd)
+    buyers = expected.buyers if expected is not None else float(logistic(margin).mean())
+    two_part = replace(two_part, calibration=_at_share(slope, margin, buyers))
+    if expected is None:
+        return two_part, Blend(weight, 1.0 - weight)
+    value = two_part.value(inputs, two_part.log_odds(inputs, threads=threads), threads=threads)
+    of_btyd = btyd_value(inputs)
+    return two_part, Blend(
+        weight * expected.revenue / float(value.sum()), (1.0 - weight) * expected.revenue / float(of_btyd.sum())
+    )
+
+
+def _expectation(training: TrainingSet, btyd: Btyd) -> Expectation | None:
+    year_ago = same_season(np.unique(training.cutoff), training.as_of)
+    if year_ago is None:
+        return None
+    then = training.rows(training.cutoff == year_ago)
+    return expectation((btyd, training.current), (then.features, then.active, then.value), training.horizon_days)
+
+
+def _at_share(slope: float, margin: Floats, share: float) -> Calibration:
+    """The calibration of this slope by which the mean probability of ``margin`` is ``share``."""
+
+    def excess(intercept: float) -> float:
+        return float(logistic(slope * margin + intercept).mean()) - share
+
+    widest = 50.0 + slope * float(np.abs(margin).max())
+    return Calibration(slope, float(brentq(excess, -widest, widest, xtol=1e-12)))
+
+
+def _with_tiers(
+    training: TrainingSet, two_part: TwoPart, btyd: Btyd, blend: Blend, settings: Settings
+) -> ValueModel:
+    """The model, with tier thresholds and past-looking views learned on the customers of today and frozen."""
+    threads, horizon = settings.training.threads, training.horizon_days
+    inputs = model_inputs(training.current, btyd, horizon)
+    log_odds = two_part.log_odds(inputs, threads=threads)
+    value = blend.value(two_part.value(inputs, log_odds, threads=threads), btyd_value(inputs))
+    tiers = learn_thresholds(value, settings.tiers)
+    views = fit_past_views(training.current, settings, horizon_days=horizon, predicted_tiers=tiers.assign(value))
+    return ValueModel(
+        horizon_days=horizon, currency=settings.currency, two_part=two_part, btyd=btyd,
+        btyd_reference=typical_customer(training.current), blend=blend, tiers=tiers, past_views=views,
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""What a value model says of each customer: the columns of a prediction, and its drivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+PREDICTION_COLUMNS = (
+    "predicted_value",
+    "purchase_probability",
+    "churn_risk",
+    "value_if_active",
+    "value_at_risk",
+    "tier",
+    "past_spend_tier",
+    "movement",
+    "lifecycle_stage",
+    "rfm_segment",
+    "abc_class",
+    "last_order_day",
+    "order_count",
+    "total_spend",
+)
+"""``predicted_value``, ``value_if_active``, ``value_at_risk``, ``total_spend`` in currency; probabilities in 0..1;
+``last_order_day`` in days since 1970-01-01; ``movement`` up, same or down from past-spend tier to tier."""
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """Why each prediction is what it is, by driver group (``features.catalog.GROUPS``).
+
+    ``value`` (customers x groups, in currency) and ``churn`` (customers x groups, in probability) are signed, and
+    ``value_average + value.sum(axis=1) = predicted_value``, ``churn_average + churn.sum(axis=1) = churn_risk``.
+    The averages are those of a customer about whom the model knows nothing: the same for everybody.
+    """
+
+    value_average: float
+    churn_average: float
+    value: pd.DataFrame
+    churn: pd.DataFrame

@@ -1,0 +1,141 @@
+"""The model registry: bundles as MLflow model versions of ``foretier``, found again by the alias ``champion``.
+
+MLflow only keeps and finds the files. Bundles are read by ``models.bundle``, which verifies them first; MLflow's own model
+loading is never used, since it runs code out of the artifacts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from configs.errors import RegistryError
+from configs.settings import Environment
+from models.bundle import load_bundle
+from models.value_model import ValueModel
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MODEL_NAME = "foretier"
+CHAMPION = "champion"
+BUNDLE_FOLDER = "bundle"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A value model with the version under which the registry knows it."""
+
+    version: str
+    model: ValueModel
+
+
+def open_tracking(environment: Environment) -> MlflowClient:
+    """A client of the tracking server or file that the environment names; a new SQLite file is set up first.
+
+    Raises RegistryError: it cannot be reached.
+    """
+    _quieten()
+    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds to import
+
+    url = environment.tracking_url
+    with _registry_errors(environment):
+        if not url.startswith("sqlite:///"):
+            return MlflowClient(tracking_uri=url, registry_uri=url)
+        # Several processes that set up one fresh file at once would leave all but one of them dead.
+        with _lock(Path(url.removeprefix("sqlite:///"))):
+            client = MlflowClient(tracking_uri=url, registry_uri=url)
+            client.search_experiments(max_results=1)
+            return client
+
+
+def register_bundle(client: MlflowClient, environment: Environment, run_id: str) -> str:
+    """Make a model version of the bundle that run ``run_id`` has logged, and return its number. No alias moves."""
+    with _registry_errors(environment):
+        if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
+            client.create_registered_model(MODEL_NAME, description="Customer value and churn risk, by Foretier")
+        source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE_FOLDER}"
+        return str(client.create_model_version(MODEL_NAME, source, run_id).version)
+
+
+def move_champion(client: MlflowClient, environment: Environment, version: str) -> None:
+    """Point the alias ``champion`` to a version."""
+    with _registry_errors(environment):
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+
+
+def champion(environment: Environment) -> LoadedModel:
+    """The champion, verified and loaded.
+
+    Raises RegistryError: there is none yet, or the registry cannot be reached. BundleError: its files are damaged.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    client = open_tracking(environment)
+    with _registry_errors(environment):
+        try:
+            version = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise RegistryError("there is no champion model yet: run foretier train first") from None
+    return LoadedModel(str(version.version), load_logged_bundle(environment, str(version.source)))
+
+
+def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueModel:
+    """Fetch a bundle by its artifact address, verify and load it.
+
+    Raises RegistryError: it cannot be fetched. BundleError: it is damaged.
+    """
+    from mlflow.artifacts import download_artifacts  # noqa: PLC0415
+
+    with TemporaryDirectory(prefix="foretier-bundle-") as folder:
+        with _registry_errors(environment):
+            local = download_artifacts(
+                artifact_uri=artifact_uri, dst_path=folder, tracking_uri=environment.tracking_url
+            )
+        return load_bundle(Path(local))
+
+
+def _quieten() -> None:
+    """Set before MLflow is imported: nothing is sent to anybody, nothing but errors is said, a dead server fails soon."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def _lock(database: Path) -> Iterator[None]:
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_suffix(".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _registry_errors(environment: Environment) -> Iterator[None]:
+    """One clear line for whatever the registry answers; addresses are shown without passwords."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        try:
+            address = make_url(environment.tracking_url).render_as_string(hide_password=True)
+        except SQLAlchemyError:
+            address = "MLFLOW_TRACKING_URI"
+        reason = " ".join(str(error).split())[:300]
+        raise RegistryError(f"the model registry at {address} cannot be used: {reason}") from None

@@ -1,0 +1,61 @@
+"""Exact path-dependent TreeSHAP of a LightGBM booster, for one customer or for millions.
+
+Lundberg et al. (2020), "From local explanations to global understanding with explainable AI for trees", algorithm 2.
+LightGBM computes it best for a few rows, woodelf for many; both are exact, and a test holds them equal to 1e-9.
+"""
+
+from __future__ import annotations
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+FEW_ROWS = 256
+"""Up to here LightGBM is faster: woodelf reads the whole ensemble anew before the first row."""
+BATCH_ROWS = 100_000
+"""Bounds the memory of woodelf, which holds one array per feature and tree path."""
+
+
+def tree_shapley(booster: lgb.Booster, inputs: pd.DataFrame, *, threads: int) -> tuple[float, Floats]:
+    """Contributions of every input to the raw score (log-odds, or logarithm of the mean).
+
+    ``inputs`` is (customers x inputs), float64, NaN = missing, columns in the booster's order. Returns the base score and
+    a (customers x inputs) array with ``base + contributions.sum(axis=1) = raw score`` to 1e-9.
+    """
+    matrix = inputs.to_numpy(np.float64)
+    base = float(_by_lightgbm(booster, matrix[:1], threads)[0, -1])
+    if len(matrix) <= FEW_ROWS:
+        return base, _by_lightgbm(booster, matrix, threads)[:, :-1]
+    starts = range(0, len(matrix), BATCH_ROWS)
+    return base, np.vstack([_by_woodelf(booster, inputs.iloc[start : start + BATCH_ROWS]) for start in starts])
+
+
+def _by_lightgbm(booster: lgb.Booster, matrix: Floats, threads: int) -> Floats:
+    return np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=threads), dtype=np.float64)
+
+
+def _by_woodelf(booster: lgb.Booster, inputs: pd.DataFrame) -> Floats:
+    from woodelf import WoodelfExplainer  # noqa: PLC0415 - slow to import, and needed for batches only
+    from woodelf.core.cube_metric import ShapleyValues  # noqa: PLC0415
+    from woodelf.core.path_to_s_vectors.lts_recursive_p2s import LTSRecursivePathToSVectors  # noqa: PLC0415
+
+    class DoublePrecision(LTSRecursivePathToSVectors):  # type: ignore[misc]
+        """woodelf's own algorithm without its final rounding to float32, which would leave errors of 1e-5."""
+
+        def get_path_dependent_s_matrix(  # type: ignore[no-untyped-def]
+            self, features_in_path, consumer_patterns, covers, w, w_neighbor=None
+        ) -> dict[object, Floats]:
+            if not features_in_path:
+                return {}
+            every_pattern = np.arange(2 ** len(covers), dtype=np.uint64)
+            by_pattern = self._get_s_matrix(covers, every_pattern, w, w_neighbor)
+            return {feature: by_pattern[:, position] for position, feature in enumerate(features_in_path)}
+
+    depth = max(1, inputs.shape[1])
+    exact = DoublePrecision(ShapleyValues(), max_depth=depth)
+    return np.asarray(
+        WoodelfExplainer(booster).shap_values(inputs, verbose=False, path_to_matrices_calculator=exact), dtype=np.float64
+    )
