@@ -27,7 +27,9 @@ R = TypeVar("R")
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="Settings file [default: $FORETIER_CONFIG, else foretier.yaml here].", show_default=False),
+    typer.Option(
+        "--config", help="Settings file [default: $FORETIER_CONFIG, else foretier.yaml here].", show_default=False
+    ),
 ]
 OrdersPath = Annotated[
     str | None,

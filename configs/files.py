@@ -13,7 +13,7 @@ from configs.errors import SettingsError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path``; when the block ends well it is flushed to disk and takes the name ``path``.
+    """Give a temporary file beside ``path`` that takes its name, flushed to disk, when the block ends well.
 
     When the block fails, the temporary file is removed and an older ``path`` stays as it was. Missing folders are made.
 

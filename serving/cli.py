@@ -179,12 +179,20 @@ def _day(as_of: datetime | None, last_order_day: int, screen: Console) -> date:
         return default
     silent = (as_of.date() - default).days
     if silent > STALE_DAYS:
-        screen.print(f"Note: the log ends {silent} days before --as-of; those days count as days on which nobody ordered.")
+        screen.print(
+            f"Note: the log ends {silent} days before --as-of; those days count as days on which nobody ordered."
+        )
     return as_of.date()
 
 
 def _scored(
-    cleaned: Cleaned, day: date, champion: LoadedModel, store: Any, settings: Settings, out: Path | None, screen: Console
+    cleaned: Cleaned,
+    day: date,
+    champion: LoadedModel,
+    store: Any,
+    settings: Settings,
+    out: Path | None,
+    screen: Console,
 ) -> ScoringRun:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -206,7 +214,7 @@ def _scored(
 
 
 def run_view(run: ScoringRun) -> dict[str, Any]:
-    """Give a run as ``--json`` writes it: the terms, the tiers and the movement between past-spend and predicted tiers."""
+    """Give a run as ``--json`` writes it: terms, tiers, and the movement from past-spend tiers."""
     from serving.views import tiers_view
 
     return {"scoring_run": run.run_id, **tiers_view(run)}
@@ -217,17 +225,27 @@ def _run_table(run: ScoringRun) -> RenderableType:
 
     terms = run.terms
     table = Table(
-        title=f"Scoring run {run.run_id}: {run.customers:,} customers as of {terms.as_of}, {terms.horizon_days} days ahead",
+        title=(
+            f"Scoring run {run.run_id}: {run.customers:,} customers as of {terms.as_of}, "
+            f"{terms.horizon_days} days ahead"
+        ),
         title_justify="left",
-        caption=f"{_moved(run):,} customers are in another tier than by past spend. Model version {terms.model_version}.",
+        caption=f"{_moved(run):,} customers are in another tier than by past spend. Model {terms.model_version}.",
         caption_justify="left",
     )
     table.add_column("Tier")
-    for name in ("Customers", f"Predicted value, {terms.currency}", "Mean churn risk", f"Value at risk, {terms.currency}"):
+    for name in (
+        "Customers",
+        f"Predicted value, {terms.currency}",
+        "Mean churn risk",
+        f"Value at risk, {terms.currency}",
+    ):
         table.add_column(name, justify="right")
     for tier in run.tiers:
         risk = "" if tier.mean_churn_risk is None else f"{tier.mean_churn_risk:.0%}"
-        table.add_row(tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", risk, f"{tier.value_at_risk:,.0f}")
+        table.add_row(
+            tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", risk, f"{tier.value_at_risk:,.0f}"
+        )
     return table
 
 

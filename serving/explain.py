@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.command import one_line
-from features.phrases import money
+from features.phrases import count, money
 from serving.predictions import HEADLINES, last_order, wire
 
 if TYPE_CHECKING:
@@ -31,7 +31,12 @@ def explained(score: CustomerScore, terms: Terms) -> RenderableType:
     """
     prediction = wire(score, terms)
     return Group(
-        Panel(_headline(prediction), title=Text(f"Customer {one_line(score.customer_id)}"), title_align="left", expand=False),
+        Panel(
+            _headline(prediction),
+            title=Text(f"Customer {one_line(score.customer_id)}"),
+            title_align="left",
+            expand=False,
+        ),
         *_drivers(prediction, "value"),
         *_drivers(prediction, "churn"),
         _past(score, prediction),
@@ -48,7 +53,9 @@ def _headline(prediction: dict[str, Any]) -> RenderableType:
     table.add_row("Tier", Text(prediction["tier"], style="bold"), _MOVEMENT[prediction["movement"]])
     table.add_row("Predicted value", money(prediction["predicted_value"], currency), f"expected {horizon}")
     table.add_row("Churn risk", _percent(prediction["churn_risk"]), f"chance of no order {horizon}")
-    table.add_row("Value if active", money(prediction["value_if_active"], currency), "expected if the customer orders at all")
+    table.add_row(
+        "Value if active", money(prediction["value_if_active"], currency), "expected if the customer orders at all"
+    )
     table.add_row("Value at risk", money(prediction["value_at_risk"], currency), "value if active, times churn risk")
     return table
 
@@ -69,7 +76,12 @@ def _drivers(prediction: dict[str, Any], what: str) -> tuple[RenderableType, Ren
         said = HEADLINES[driver["group"]].phrase(driver["value"], currency)
         table.add_row(left, right, _signed(driver["effect"], currency, is_value), Text(said))
     if rest:
-        table.add_row("", "", _signed(sum(driver["effect"] for driver in rest), currency, is_value), f"{len(rest)} smaller drivers")
+        table.add_row(
+            "",
+            "",
+            _signed(sum(driver["effect"] for driver in rest), currency, is_value),
+            f"{len(rest)} smaller drivers",
+        )
     return Text(_title(prediction, is_value), style="bold"), table
 
 
@@ -78,7 +90,8 @@ def _title(prediction: dict[str, Any], is_value: bool) -> str:
     if is_value:
         start, end = money(average["predicted_value"], currency), money(prediction["predicted_value"], currency)
         return f"\nWhy {end}: from {start}, what the model expects of an unknown customer"
-    return f"\nWhy {_percent(prediction['churn_risk'])} churn risk: from {_percent(average['churn_risk'])}, that of an unknown customer"
+    start, end = _percent(average["churn_risk"]), _percent(prediction["churn_risk"])
+    return f"\nWhy {end} churn risk: from {start}, that of an unknown customer"
 
 
 def _bar(effect: float, largest: float, colour: str) -> tuple[Text, Text]:
@@ -93,13 +106,15 @@ def _signed(effect: float, currency: str, is_value: bool) -> str:
 
 
 def _past(score: CustomerScore, prediction: dict[str, Any]) -> RenderableType:
-    ordered = f"{score.order_count:,} order{'' if score.order_count == 1 else 's'}, the last on {last_order(score).isoformat()}"
+    ordered = f"{count(score.order_count, 'order')}, the last on {last_order(score).isoformat()}"
     spent = money(score.total_spend, prediction["currency"])
     views = (
         f"past-spend tier {score.past_spend_tier}, RFM segment {score.rfm_segment}, ABC class {score.abc_class}, "
         f"lifecycle stage {score.lifecycle_stage}"
     )
-    return Text(f"\nLooking back: {ordered}; spent {spent} in total; {views}.\nModel version {prediction['model_version']}.")
+    return Text(
+        f"\nLooking back: {ordered}; spent {spent} in total; {views}.\nModel version {prediction['model_version']}."
+    )
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,6 @@
-"""Tables as files: CSV and XLSX for people with a spreadsheet, Parquet for programs. Whole or not at all, same input same bytes."""
+"""Tables as files: CSV and XLSX for people with a spreadsheet, Parquet for programs.
+
+A file appears whole or not at all; the same table gives the same bytes."""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ class Column:
 class Table:
     """Rows of plain values in the order of ``columns``; ``None`` is an empty cell.
 
-    ``notes`` are pairs of label and text for a second sheet. ``created_at`` is the time written into the file: that of the
-    scoring run, never that of the export.
+    ``notes`` are pairs of label and text for a second sheet. ``created_at`` is the time written into the file: that of
+    the scoring run, never that of the export.
     """
 
     title: str
@@ -69,14 +71,16 @@ def write_table(path: Path, table: Table) -> int:
 def check_suffix(path: Path) -> None:
     """Raise SettingsError unless ``path`` ends in a suffix that :func:`write_table` knows."""
     if path.suffix.lower() not in (".csv", ".xlsx"):
-        raise SettingsError(f'a list is written as .csv or .xlsx, found "{path.name}"; give --out one of these suffixes')
+        raise SettingsError(
+            f'a list is written as .csv or .xlsx, found "{path.name}"; give --out one of these suffixes'
+        )
 
 
 # CSV
 
 
 def write_csv(file: BinaryIO, table: Table) -> int:
-    """Write RFC 4180 in UTF-8 with a mark that spreadsheets know it by; texts are guarded and quoted; gives the number of rows."""
+    """Write RFC 4180 in UTF-8 with its mark; texts are guarded and quoted. Gives the number of rows."""
     rows = -1
     for batch, lines in _csv_batches(table):
         file.write(batch)
@@ -120,7 +124,7 @@ def _csv_cell(value: Any, kind: Kind) -> Any:
 
 
 def write_xlsx(file: BinaryIO, table: Table) -> int:
-    """Write one sheet of data and one of notes; ids and all other texts are text cells, never formulas; gives the number of rows.
+    """Write one sheet of data and one of notes; texts are text cells, never formulas. Gives the number of rows.
 
     Raises SettingsError for more rows than a sheet can hold.
     """
@@ -132,7 +136,7 @@ def write_xlsx(file: BinaryIO, table: Table) -> int:
         for last, row in enumerate(table.rows, start=1):
             if last > XLSX_MOST_ROWS:
                 raise SettingsError(
-                    f"a sheet holds {XLSX_MOST_ROWS:,} rows at most and the list is longer: use --top, --tier or a .csv file"
+                    f"a sheet holds {XLSX_MOST_ROWS:,} rows at most, the list is longer: use --top or a .csv file"
                 )
             for place, (value, column) in enumerate(zip(row, table.columns, strict=True)):
                 _write_cell(sheet, last, place, value, column.kind, formats)
@@ -180,7 +184,14 @@ def _workbook(file: BinaryIO, created_at: datetime) -> Iterator[xlsxwriter.Workb
 def _formats(workbook: xlsxwriter.Workbook) -> dict[str, Format]:
     """One format per kind. The quote prefix keeps a text a text even after someone edits the cell."""
     looks: dict[str, dict[str, Any]] = {
-        "text": {"num_format": "@", "quote_prefix": True, "valign": "top", "align": "left", "indent": 1, "reading_order": 1},
+        "text": {
+            "num_format": "@",
+            "quote_prefix": True,
+            "valign": "top",
+            "align": "left",
+            "indent": 1,
+            "reading_order": 1,
+        },
         "whole": {"num_format": "#,##0", "valign": "top"},
         "money": {"num_format": "#,##0.00", "valign": "top"},
         "percent": {"num_format": "0%", "valign": "top"},
@@ -216,8 +227,8 @@ def _write_cell(sheet: Worksheet, row: int, place: int, value: Any, kind: Kind, 
         sheet.write_number(row, place, value, formats[kind])
 
 
-# XlsxWriter takes a text between <r> and </r> for markup of its own, and escapes only every other of two escape sequences
-# that share an underscore. Such texts are written in runs, cut where the trouble begins.
+# XlsxWriter takes a text between <r> and </r> for markup of its own, and of two escape sequences that share an
+# underscore it escapes one. Such texts are written in runs, cut where the trouble begins.
 _RUN_CUTS = re.compile(r"(?<=_)(?=x[0-9a-fA-F]{4}_)|(?<=^<)(?=r>)")
 
 

@@ -1,7 +1,7 @@
 """The churn-risk list: who is about to take the most value away, why, and what to do about it.
 
-Customers come by falling value at risk. A list is always of one scoring run: a page that is asked for with the cursor of an
-earlier page comes from the same run, even if a newer one has been published in between.
+Customers come by falling value at risk. A list is always of one scoring run: a page that is asked for with the cursor
+of an earlier page comes from the same run, even if a newer one has been published in between.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """One customer of the list. ``reasons`` are sentences, strongest first; ``action`` is empty where the playbook is silent."""
+    """One customer of the list. ``reasons`` are sentences; ``action`` is empty where the playbook is silent."""
 
     rank: int
     customer_id: str
@@ -77,7 +77,7 @@ def churn_risk_page(
 ) -> ListPage:
     """Give one page of the churn-risk list of the published run, or of the run that ``cursor`` belongs to.
 
-    Raises NotFoundError: no published run, an unknown tier (the nearest is named), a cursor whose run is no longer kept.
+    Raises NotFoundError: no published run, an unknown tier (the nearest is named), a run that is no longer kept.
     Raises SettingsError: a limit, risk or cursor that is none.
     """
     if not 1 <= limit <= MOST_PAGE_ROWS:
@@ -89,7 +89,8 @@ def churn_risk_page(
         run_id=run.run_id, tiers=filters.tiers, min_risk=filters.min_risk, limit=limit + 1, after=position
     )
     rows = tuple(
-        list_row(place, score, run.terms, settings) for place, score in zip(count(rank + 1), scores[:limit], strict=False)
+        list_row(place, score, run.terms, settings)
+        for place, score in zip(count(rank + 1), scores[:limit], strict=False)
     )
     more = _cursor(run, rows[-1]) if len(scores) > limit else None
     total = store.matching(run.run_id, tiers=filters.tiers, min_risk=filters.min_risk)
@@ -99,7 +100,7 @@ def churn_risk_page(
 def churn_risk_rows(
     store: Store, settings: Settings, filters: Filters, *, top: int | None = None
 ) -> tuple[ScoringRun, Iterator[ListRow]]:
-    """Give the published run and all rows of its churn-risk list (the first ``top`` only, if given), read as they are used.
+    """Give the published run and all rows of its churn-risk list (only the first ``top``), read as they are used.
 
     Raises NotFoundError: no published run, an unknown tier. Raises SettingsError: a risk that is none.
     """
@@ -139,12 +140,12 @@ def list_row(rank: int, score: CustomerScore, terms: Terms, settings: Settings) 
 
 
 def risk_band(churn_risk: float, bands: Mapping[str, float]) -> str:
-    """Name the band of a churn risk; a risk at the limit is in the band. ``bands`` are listed highest first and end at 0."""
+    """Name the band of a churn risk; a risk at the limit is in it. ``bands`` are listed highest first and end at 0."""
     return next(name for name, least in bands.items() if churn_risk >= least)
 
 
 def suggested_action(playbook: Mapping[str, Mapping[Any, str]], tier: str, stage: str) -> str:
-    """Look up the playbook: the tier's own entry for the stage, the tier's ``any``, then the same of the tier ``any``."""
+    """Look up the playbook: the tier's entry for the stage, its ``any``, then the same of the tier ``any``."""
     for entry in (playbook.get(tier, {}), playbook.get("any", {})):
         for key in (stage, "any"):
             if key in entry:
@@ -153,7 +154,7 @@ def suggested_action(playbook: Mapping[str, Mapping[Any, str]], tier: str, stage
 
 
 def reasons(drivers: Mapping[str, list[dict[str, Any]]]) -> tuple[str, ...]:
-    """Choose three sentences: the two that raise the churn risk most, the one that makes the customer most worth keeping.
+    """Choose three sentences: two for what raises the churn risk most, one for what makes the customer worth keeping.
 
     A feature is told once. Where one kind runs short the other fills up, and last come the drivers that lower the risk.
     """
@@ -270,7 +271,8 @@ def _notes(run: ScoringRun, filters: Filters) -> tuple[tuple[str, str], ...]:
         ("Scoring run", f"{run.run_id}, written {run.created_at.date().isoformat()}"),
         ("Churn risk", "Probability that the customer places no order within the horizon"),
         ("Predicted value", "Expected net revenue from the customer within the horizon"),
-        ("Value at risk", "What is lost if the customer leaves: expected value if active, times the churn risk. The list is sorted by it"),
+        ("Value at risk", "What is lost if the customer leaves: expected value if active, times the churn risk"),
+        ("Order of the list", "Highest value at risk first"),
         ("Movement", "Tier by predicted value against tier by past spend: up, same or down"),
         ("Customer", "Exact text: leading zeros and long numbers are kept"),
     )  # fmt: skip
@@ -290,7 +292,8 @@ def _rows(store: Store, settings: Settings, filters: Filters, run: ScoringRun, t
         _, scores = store.page(
             run_id=run.run_id, tiers=filters.tiers, min_risk=filters.min_risk, limit=batch, after=after
         )
-        for rank, score in enumerate(scores, start=rank + 1):
+        for score in scores:
+            rank += 1
             yield list_row(rank, score, run.terms, settings)
         if len(scores) < batch:
             return

@@ -1,7 +1,7 @@
 """One prediction, from the model's frames to the wire: the same for GET, POST, the lists and the store.
 
-Batch scoring stores :class:`CustomerScore` rows and reads them back; a request that brings its own orders makes the same
-rows in memory. Both go through :func:`wire`, so they cannot differ.
+Batch scoring stores :class:`CustomerScore` rows and reads them back; a request that brings its own orders makes the
+same rows in memory. Both go through :func:`wire`, so they cannot differ.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ WHOLE_COLUMNS = ("last_order_day", "order_count")
 
 
 def predicted(model: ValueModel, features: pd.DataFrame, terms: Terms, *, threads: int = 1) -> Iterator[CustomerScore]:
-    """Predict and explain every customer of ``features`` (``features.customers.feature_frame`` as of ``terms.as_of``)."""
+    """Predict and explain every customer of ``features`` (what ``feature_frame`` gives as of ``terms.as_of``)."""
     predictions = model.predict(features, as_of=day_number(terms.as_of), threads=threads)
     return customer_scores(features, predictions, model.drivers(features, threads=threads))
 
@@ -98,7 +98,7 @@ def customer_scores(features: pd.DataFrame, predictions: pd.DataFrame, drivers: 
 
 
 def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
-    """Give one prediction as an application reads it (design section 7): plain types, full-precision numbers, no NaN."""
+    """Give one prediction as an application reads it: plain types, ISO dates, full-precision numbers, no NaN."""
     drivers = json.loads(score.drivers)
     return {
         "customer_id": score.customer_id,
@@ -197,12 +197,12 @@ def _packed_drivers(features: pd.DataFrame, drivers: Drivers, ids: list[str]) ->
     value = drivers.value.to_numpy(dtype="float64").tolist()
     churn = drivers.churn.to_numpy(dtype="float64").tolist()
     average = {"value": float(drivers.value_average), "churn": float(drivers.churn_average)}
-    for headline, money, points in zip(headlines, value, churn, strict=True):
+    for headline, amounts, points in zip(headlines, value, churn, strict=True):
         known = [None if math.isnan(number) else number for number in headline]
         yield json.dumps(
             {
                 "average": average,
-                "value": _sorted_effects(groups, known, money, VALUE_DECIMALS),
+                "value": _sorted_effects(groups, known, amounts, VALUE_DECIMALS),
                 "churn": _sorted_effects(groups, known, points, CHURN_DECIMALS),
             },
             separators=(",", ":"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -45,10 +45,11 @@ class Scoring:
 def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Store, how: Scoring) -> ScoringRun:
     """Score every customer with a purchase before ``as_of`` (the first day not observed) and publish the run.
 
-    ``orders`` are canonical orders (``features.orders``). Readers of the store see the run only when it is complete; a file
-    asked for is complete before that. When anything fails, neither is there.
+    ``orders`` are canonical orders (``features.orders``). Readers of the store see the run only when it is complete; a
+    file asked for is complete before that. When anything fails before publishing, neither is there.
 
-    Raises HistoryError: no purchase before ``as_of``. StoreError: the store cannot be used, or another scorer is writing to it.
+    Raises HistoryError: no purchase before ``as_of``. StoreError: the store cannot be used, or another scorer is
+    writing to it.
     """
     from features.customers import feature_frame
 
@@ -63,7 +64,7 @@ def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Stor
 
 
 def default_as_of(last_order_day: int) -> date:
-    """Give the day after the last order: everything in the log is then observed, and no day without data is taken for silence.
+    """Give the day after the last order: all of the log is observed, and no day without data is taken for silence.
 
     >>> default_as_of(15136)
     datetime.date(2011, 6, 12)
@@ -100,14 +101,12 @@ def _parts(out: Path | None) -> Iterator[ParquetParts | None]:
         return
     from serving.exports import ParquetParts
 
-    with replacing(out) as temporary, temporary.open("wb") as file:
-        parts = ParquetParts(file)
+    with replacing(out) as temporary, temporary.open("wb") as file, closing(ParquetParts(file)) as parts:
         yield parts
-        parts.close()
 
 
 def _columns(scores: Sequence[CustomerScore], terms: Terms) -> dict[str, list[Any]]:
-    """Columns for Parquet: the prediction, the effect of each driver group on value and on churn risk, and the terms."""
+    """Give the columns for Parquet: the prediction, the effect of each driver group, and the terms."""
     plain = [name for name in SCORE_COLUMNS if name not in ("last_order_day", "drivers")]
     columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in scores] for name in plain}
     columns["last_order"] = [last_order(one) for one in scores]

@@ -3,11 +3,11 @@
 **XLSX** cells are text cells, and stay as they are: nothing of this is needed there.
 
 **CSV** has no cell types. A spreadsheet takes ``=1+1`` for a formula, turns ``00123`` into 123, ``1-2`` into a date and
-twenty digits into 1.23E+19. So :func:`guarded` puts one apostrophe, the spreadsheets' own mark for text, where it is needed
-and nowhere else: before a text that would be taken for something else, and after a comma, semicolon, tab or line break
-inside a text where a formula could begin when the file is split at another separator than the comma. :func:`unguarded` takes
-the same apostrophes away again: no id is lost or confused with another. ``="00123"`` is not used: it is a formula, and
-whoever reads the file with a program gets it instead of the id.
+twenty digits into 1.23E+19. So :func:`guarded` puts one apostrophe, the spreadsheets' own mark for text, where it is
+needed and nowhere else: before a text that would be taken for something else, and after a comma, semicolon, tab or line
+break inside a text where a formula could begin if the file is split at another separator than the comma.
+:func:`unguarded` takes the same apostrophes away again: no id is lost or confused with another. ``="00123"`` is not
+used: it is a formula, and whoever reads the file with a program gets it instead of the id.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ _INNER_GUARD = re.compile(rf"(?<=[{_SEPARATORS}])'")
 
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,10}")  # from twelve digits on a spreadsheet shows an exponent
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_WORDS = re.compile(r"[^\W\d_\uff00-\uffef].*\S|[^\W\d_\uff00-\uffef]", re.DOTALL)  # begins with a letter, ends with no blank
+_WORDS = re.compile(
+    r"[^\W\d_\uff00-\uffef].*\S|[^\W\d_\uff00-\uffef]", re.DOTALL
+)  # begins with a letter, ends with no blank
 _LIKE_A_DATE = re.compile(r"[^\W\d_]{3,}\.?[\s\-/.,']*\d{1,4}([\s\-/.,']+\d{1,4})?")  # "MAR1", "sept. 5", "Mai 2011"
 _BOOLEANS = frozenset(
-    "true false wahr falsch vrai faux verdadero falso vero waar onwaar verdadeiro sant falskt sand falsk sann usann tosi epätosi"
-    " prawda fałsz pravda nepravda igaz hamis истина ложь doğru yanlış adevărat fals".split()
+    "true false wahr falsch vrai faux verdadero falso vero waar onwaar verdadeiro sant falskt sand falsk sann usann"
+    " tosi epätosi prawda fałsz pravda nepravda igaz hamis истина ложь doğru yanlış adevărat fals".split()
 )
 
 

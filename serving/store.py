@@ -33,7 +33,7 @@ MAX_ID_BYTES = 2_000  # PostgreSQL's index takes no key above 2,704 bytes
 
 @dataclass(frozen=True, slots=True)
 class ScoringRun:
-    """One complete batch prediction of all customers. ``tiers`` are listed best first; ``movement`` has no empty cells."""
+    """One complete batch prediction of all customers: ``tiers`` best first, ``movement`` without empty cells."""
 
     run_id: int
     terms: Terms
@@ -172,7 +172,7 @@ class Store:
         """One connection with one unchanging view of the store."""
         with store_errors(self._address), self._engine.connect() as connection:
             if self._engine.dialect.name == "postgresql":
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
@@ -261,7 +261,7 @@ def _filters(run_id: int, tiers: Sequence[str], min_risk: float) -> list[sa.Colu
 
 
 def _beyond(after: Position | None) -> list[sa.ColumnElement[bool]]:
-    """The rows after a position; the first condition is what the index can start from."""
+    """Select the rows after a position; the first condition is what the index can start from."""
     if after is None:
         return []
     value, customer_id = customer_scores.c.value_at_risk, customer_scores.c.customer_id

@@ -77,9 +77,10 @@ def create_schema(engine: sa.Engine, metadata: sa.MetaData) -> None:
         if all(sa.inspect(connection).has_table(name) for name in metadata.tables):
             return
     if engine.dialect.name == "sqlite":
-        with closing(_locked_file(engine.url, "schema", wait_seconds=BUSY_SECONDS)), closing(
-            sqlite3.connect(str(engine.url.database), timeout=BUSY_SECONDS)
-        ) as file:
+        with (
+            closing(_locked_file(engine.url, "schema", wait_seconds=BUSY_SECONDS)),
+            closing(sqlite3.connect(str(engine.url.database), timeout=BUSY_SECONDS)) as file,
+        ):
             file.execute("PRAGMA journal_mode = WAL")  # kept in the file: readers never wait for the scorer
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
@@ -107,7 +108,7 @@ def scorer_connection(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 def _locked_file(address: URL, name: str, *, wait_seconds: float) -> sqlite3.Connection:
-    """Lock an empty SQLite file beside the store: held by the system for as long as the process lives, on any platform."""
+    """Lock an empty SQLite file beside the store: the system holds the lock while the process lives."""
     connection = sqlite3.connect(f"{address.database}.{name}-lock", timeout=wait_seconds, isolation_level=None)
     try:
         connection.execute("BEGIN EXCLUSIVE")
@@ -129,7 +130,7 @@ def _schema_number() -> sa.Function[int]:
 
 @contextmanager
 def store_errors(address: URL) -> Iterator[None]:
-    """Turn whatever the database says into a StoreError of one line, without password and without any customer's row."""
+    """Turn what the database says into a StoreError of one line, without password and without any customer's row."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:

@@ -1,4 +1,4 @@
-"""Files for spreadsheets: exact ids, no formula, same input same bytes. Read back by csv, openpyxl and an XML parser."""
+"""Files for spreadsheets: exact ids, no formula, same bytes. Read back by csv, openpyxl and an XML parser."""
 
 from __future__ import annotations
 
@@ -28,24 +28,39 @@ CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
 TEXTS = (Column("customer_id", "Customer", "text", 20), Column("note", "Note", "text", 40))
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
+DANGEROUS = "=+-@,;\t\r\n\"'|aA01_x<>r/&\u200b\u202e\u200f＝−\ufeff \x00\x01\x1b\ufffe"
 FORMULAS = [
-    "=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "＋1", "－1", "＠SUM(A1)", "\u200b=1+1",
-    "\ufeff=1+1", "\u202e=1+1", '"=1+1', "'=1+1", "a;=1+1;", "a\t=1+1\t", 'a,"=1+1"', "a\n=1+1", "a; \u200b@x", "=cmd|' /C calc'!A0",
+    "=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "＝1+1", "＋1", "－1", "＠SUM(A1)",
+    "\u200b=1+1",
+    "\ufeff=1+1", "\u202e=1+1", '"=1+1', "'=1+1", "a;=1+1;", "a\t=1+1\t", 'a,"=1+1"', "a\n=1+1", "a; \u200b@x",
+    "=cmd|' /C calc'!A0",
     '=HYPERLINK("http://example.org","x")', "{=1+1}", "−1", "﹣1", "⁻1",
 ]  # fmt: skip
 MANGLED = [
-    "00123", "12345678901234567890", "123456789012", "1-2", "1/2", "3-4-2011", "MAR1", "Sept 5", "1E5", "12e3456", "TRUE", "false",
+    "00123", "12345678901234567890", "123456789012", "1-2", "1/2", "3-4-2011", "MAR1", "Sept 5", "1E5",
+    "12e3456", "TRUE", "false",
     "Wahr", "12:30", "1,234", "12.50", "10%", "$5", "(5)", "٣", " 123", "123 ", "0x1F", "'123", "1_000", ".5", "",
 ]  # fmt: skip
-PLAIN = ["12347", "0", "CUST-000123", "C123", "Müller", "alice@example.org", "AB12CD", "123e4567-e89b-12d3-a456-426614174000", "東京"]
+PLAIN = [
+    "12347",
+    "0",
+    "CUST-000123",
+    "C123",
+    "Müller",
+    "alice@example.org",
+    "AB12CD",
+    "123e4567-e89b-12d3-a456-426614174000",
+    "東京",
+]
 BROKEN_XML = [
-    "<r><t>x</t></r>", "<r></r>", "_x0041_", "_x0041_x0042_", "_x005F_x0041_", "a\x00b"[:1] + "\x01\x1f", "x\x07y", "\ufffe\uffff", "a&b<c>d\"e'f",
+    "<r><t>x</t></r>", "<r></r>", "_x0041_", "_x0041_x0042_", "_x005F_x0041_", "a\x01\x1f",
+    "x\x07y", "\ufffe\uffff", "a&b<c>d\"e'f",
     "\x7f\x85\x9f", "]]>", "<!--", "  both  ", "\n", "\r\n", "\t", "😀" * 10,
 ]  # fmt: skip
 
 hostile = st.one_of(
     st.sampled_from([*FORMULAS, *MANGLED, *PLAIN, *BROKEN_XML]),
-    st.text(st.sampled_from("=+-@,;\t\r\n\"'|aA01_x<>r/&\u200b\u202e\u200f＝−\ufeff \x00\x01\x1b\ufffe"), max_size=30),
+    st.text(st.sampled_from(DANGEROUS), max_size=30),
     st.text(max_size=50),
     st.tuples(st.sampled_from(FORMULAS), st.text(max_size=20)).map("".join),
 ).filter(lambda text: not any("\ud800" <= letter <= "\udfff" for letter in text))
@@ -108,13 +123,21 @@ def test_what_a_spreadsheet_leaves_alone_is_left_alone(text: str) -> None:
 
 
 def test_csv_is_rfc_4180_with_a_mark_for_utf_8() -> None:
-    columns = (*TEXTS, Column("risk", "Risk", "percent", 9), Column("value", "Value", "money", 9), Column("day", "Day", "date", 9))
+    columns = (
+        *TEXTS,
+        Column("risk", "Risk", "percent", 9),
+        Column("value", "Value", "money", 9),
+        Column("day", "Day", "date", 9),
+    )
     rows = [["Zoë", 'says "hi",\nbye', 0.123456, -3.14159, date(2011, 6, 12)], ["7", None, 1.0, 1e6, None]]
-    assert b"".join(csv_chunks(table(rows, columns))) == (
-        '\ufeff"customer_id","note","risk","value","day"\r\n'
-        '"Zoë","says ""hi"",\nbye",0.1235,-3.14,"2011-06-12"\r\n'
-        '"7","",1.0,1000000.0,""\r\n'
-    ).encode()
+    assert (
+        b"".join(csv_chunks(table(rows, columns)))
+        == (
+            '\ufeff"customer_id","note","risk","value","day"\r\n'
+            '"Zoë","says ""hi"",\nbye",0.1235,-3.14,"2011-06-12"\r\n'
+            '"7","",1.0,1000000.0,""\r\n'
+        ).encode()
+    )
 
 
 def test_csv_of_many_rows_is_whole() -> None:
@@ -159,7 +182,8 @@ def test_a_text_beyond_what_a_cell_holds_is_cut_and_says_so() -> None:
 
 def test_xlsx_is_laid_out_for_people() -> None:
     columns = (
-        *TEXTS, Column("risk", "Churn risk", "percent", 9, bar=True), Column("value", "Value", "money", 9), Column("day", "Last order", "date", 12),
+        *TEXTS, Column("risk", "Churn risk", "percent", 9, bar=True), Column("value", "Value", "money", 9),
+        Column("day", "Last order", "date", 12),
     )  # fmt: skip
     file = xlsx_bytes(table([["00123", "x", 0.5, 1234.5, date(2011, 6, 12)], ["7", None, 1.0, 0.0, None]], columns))
     book = opened(file)
@@ -249,5 +273,7 @@ def excel_texts(file: bytes) -> list[str]:
         cell = row.find(f"{MAIN}c")
         assert cell is not None
         pieces = [piece.text or "" for piece in cell.iter(f"{MAIN}t")]
-        texts.append("".join(re.sub("_x([0-9A-Fa-f]{4})_", lambda found: chr(int(found[1], 16)), piece) for piece in pieces))
+        texts.append(
+            "".join(re.sub("_x([0-9A-Fa-f]{4})_", lambda found: chr(int(found[1], 16)), piece) for piece in pieces)
+        )
     return texts

@@ -41,6 +41,7 @@ SETTINGS: Settings = parse_settings(
     },
     where="test",
 )
+EVERYONE = Filters()
 IDS = [f"{place:04d}" for place in range(120)]
 
 
@@ -54,7 +55,7 @@ def run(store: Store, scores: list[CustomerScore], publish: Publish) -> ScoringR
     return publish(store, scores)
 
 
-def all_rows(store: Store, filters: Filters = Filters(), top: int | None = None) -> list[ListRow]:
+def all_rows(store: Store, filters: Filters = EVERYONE, top: int | None = None) -> list[ListRow]:
     return list(churn_risk_rows(store, SETTINGS, filters, top=top)[1])
 
 
@@ -127,9 +128,7 @@ def test_pages_make_up_the_whole_list(store: Store, filters: Filters) -> None:
     assert found == all_rows(store, filters)
 
 
-def test_a_cursor_stays_with_its_run(
-    store: Store, run: ScoringRun, make_scores: MakeScores, publish: Publish
-) -> None:
+def test_a_cursor_stays_with_its_run(store: Store, run: ScoringRun, make_scores: MakeScores, publish: Publish) -> None:
     whole = all_rows(store)
     first = churn_risk_page(store, SETTINGS, Filters(), limit=50)
     newer = publish(store, make_scores(IDS, seed=2))
@@ -143,7 +142,9 @@ def test_a_cursor_stays_with_its_run(
 
 @pytest.mark.usefixtures("run")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: __import__("base64").urlsafe_b64encode(raw).decode()))
+@given(
+    st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: __import__("base64").urlsafe_b64encode(raw).decode())
+)
 def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises((SettingsError, NotFoundError)):
         churn_risk_page(store, SETTINGS, Filters(), cursor=cursor)
@@ -159,7 +160,9 @@ def test_a_forged_cursor_is_refused(store: Store, place: str) -> None:
         churn_risk_page(store, SETTINGS, Filters(), cursor=cursor)
 
 
-@pytest.mark.parametrize(("risk", "band"), [(1.0, "high"), (0.7, "high"), (0.6999, "medium"), (0.4, "medium"), (0.0, "low")])
+@pytest.mark.parametrize(
+    ("risk", "band"), [(1.0, "high"), (0.7, "high"), (0.6999, "medium"), (0.4, "medium"), (0.0, "low")]
+)
 def test_a_risk_at_the_limit_is_in_the_band(risk: float, band: str) -> None:
     assert risk_band(risk, SETTINGS.scoring.risk_bands) == band
 
@@ -179,7 +182,10 @@ def driver(group: str, effect: float, what: str) -> dict[str, Any]:
 
 
 def test_reasons_are_two_for_leaving_and_one_for_keeping() -> None:
-    churn = [driver(group, effect, "churn") for group, effect in [("a", 0.2), ("b", -0.1), ("c", 0.09), ("d", 0.05), ("e", 0.001)]]
+    churn = [
+        driver(group, effect, "churn")
+        for group, effect in [("a", 0.2), ("b", -0.1), ("c", 0.09), ("d", 0.05), ("e", 0.001)]
+    ]
     value = [driver(group, effect, "value") for group, effect in [("a", 90.0), ("b", 80.0), ("c", -10.0), ("d", 5.0)]]
     assert reasons({"churn": churn, "value": value}) == ("churn a", "churn c", "value b")
     assert reasons({"churn": churn, "value": []}) == ("churn a", "churn c", "churn d")
@@ -194,7 +200,8 @@ def test_the_wire_is_plain_json(store: Store, run: ScoringRun) -> None:
     wire = wire_page(page)
     assert json.loads(json.dumps(wire, allow_nan=False)) == wire
     assert list(wire) == [
-        "list", "as_of", "horizon_days", "horizon_end", "currency", "model_version", "scoring_run", "tiers", "min_risk", "total",
+        "list", "as_of", "horizon_days", "horizon_end", "currency", "model_version", "scoring_run", "tiers",
+        "min_risk", "total",
         "customers", "next_cursor",
     ]  # fmt: skip
     assert (wire["tiers"], wire["min_risk"], wire["scoring_run"], wire["horizon_end"]) == (

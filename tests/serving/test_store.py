@@ -27,7 +27,8 @@ from serving.store import MAX_ID_BYTES, Position, ScoringRun, Store, storable
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
 CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
 STRANGE_IDS = [
-    "00123", "123", "12345.0", " 12", "12 ", "a", "A", "ä", "ß", "ss", "é", "e\u0301", "\\N", "\\", "\t", "a\tb", "a\nb", "a\r\nb",
+    "00123", "123", "12345.0", " 12", "12 ", "a", "A", "ä", "ß", "ss", "é", "e\u0301", "\\N", "\\", "\t",
+    "a\tb", "a\nb", "a\r\nb",
     "'", '"', "=1+1", "%", "_", "NULL", "", "\u202e123", "٣", "😀", "\uffff", "\x01", "x" * MAX_ID_BYTES,
 ]  # fmt: skip
 
@@ -55,7 +56,9 @@ def test_nothing_is_published_in_a_new_store(store: Store) -> None:
         store.run(7)
 
 
-def test_every_score_is_read_back_exactly(store: Store, make_scores: MakeScores, publish: Publish, terms: Terms) -> None:
+def test_every_score_is_read_back_exactly(
+    store: Store, make_scores: MakeScores, publish: Publish, terms: Terms
+) -> None:
     scores = make_scores(STRANGE_IDS)
     run = publish(store, scores)
     assert (run.customers, run.terms, run.created_at) == (len(scores), terms, CREATED)
@@ -67,7 +70,9 @@ def test_every_score_is_read_back_exactly(store: Store, make_scores: MakeScores,
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=40), max_size=20, unique=True))
-def test_any_text_is_an_exact_id_or_refused(store: Store, make_scores: MakeScores, publish: Publish, given_ids: list[str]) -> None:
+def test_any_text_is_an_exact_id_or_refused(
+    store: Store, make_scores: MakeScores, publish: Publish, given_ids: list[str]
+) -> None:
     fit = [one for one in given_ids if storable(one)]
     publish(store, make_scores(fit), keep_runs=1)
     assert {score.customer_id for score in store.page(limit=100)[1]} == set(fit)
@@ -159,7 +164,9 @@ def test_tiers_are_summed_up(store: Store, make_scores: MakeScores, publish: Pub
     assert {(cell.past_spend_tier, cell.tier): cell.customers for cell in run.movement} == cells
 
 
-def test_old_runs_are_removed_and_the_published_one_never(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+def test_old_runs_are_removed_and_the_published_one_never(
+    store: Store, make_scores: MakeScores, publish: Publish
+) -> None:
     runs = [publish(store, make_scores(ids(5), seed), keep_runs=3) for seed in range(5)]
     assert store.runs() == tuple(reversed(runs[2:]))
     assert _rows(store) == {run.run_id: 5 for run in runs[2:]}
@@ -170,7 +177,9 @@ def test_old_runs_are_removed_and_the_published_one_never(store: Store, make_sco
     assert last.run_id not in {run.run_id for run in runs}
 
 
-def test_one_scorer_at_a_time(store: Store, store_url: str, make_scores: MakeScores, publish: Publish, terms: Terms) -> None:
+def test_one_scorer_at_a_time(
+    store: Store, store_url: str, make_scores: MakeScores, publish: Publish, terms: Terms
+) -> None:
     with Store(store_url) as other, store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:
         writer.add(make_scores(ids(3)))
         with pytest.raises(StoreError, match="another scoring run is being written"):
@@ -186,7 +195,8 @@ from datetime import UTC, date, datetime
 from serving.predictions import CustomerScore, Terms
 from serving.store import Store
 score = CustomerScore("1", 1., .5, .5, 2., 1., "Gold", "Gold", "same", "new", "x", "A", 1, 1, 1., "{}")
-with Store(sys.argv[1]).writing(Terms(date(2011, 6, 12), 180, "GBP", "3"), tier_names=("Gold",), created_at=datetime(2011, 6, 12, tzinfo=UTC)) as writer:
+terms, created = Terms(date(2011, 6, 12), 180, "GBP", "3"), datetime(2011, 6, 12, tzinfo=UTC)
+with Store(sys.argv[1]).writing(terms, tier_names=("Gold",), created_at=created) as writer:
     writer.add([score])
     os.kill(os.getpid(), 9)
 """
@@ -210,7 +220,9 @@ def test_many_processes_may_open_a_new_store_at_once(store_url: str) -> None:
         assert pool.map(_open, [store_url] * 8) == [True] * 8
 
 
-def test_readers_never_see_two_runs_in_one_page(store_url: str, store: Store, make_scores: MakeScores, publish: Publish) -> None:
+def test_readers_never_see_two_runs_in_one_page(
+    store_url: str, store: Store, make_scores: MakeScores, publish: Publish
+) -> None:
     publish(store, [replace(score, total_spend=1.0) for score in make_scores(ids(50))])
     done, mixed, seen = threading.Event(), [], set()
 
@@ -313,7 +325,7 @@ def _rows(store: Store) -> dict[int, int]:
 
     with store._engine.connect() as connection:  # noqa: SLF001 - readers are not shown unfinished runs
         found = connection.execute(sa.text("SELECT run_id, count(*) FROM customer_scores GROUP BY run_id"))
-        return {run_id: count for run_id, count in found}
+        return dict(tuple(row) for row in found)
 
 
 def _open(url: str) -> bool:

@@ -1,0 +1,100 @@
+"""What the commands share: one error line, whole files, machine-readable output, days."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import math
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from configs import command, days, files
+from configs.command import one_line, reported, write_json
+from configs.days import date_of, day_number
+from configs.errors import NotFoundError, SettingsError
+from configs.files import replacing
+
+
+@pytest.mark.parametrize("module", [command, days, files])
+def test_examples_in_the_documentation(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+def app_raising(error: Exception) -> typer.Typer:
+    app = typer.Typer()
+
+    @app.command()
+    @reported
+    def fail(name: str = "x") -> None:
+        """Fail."""
+        raise error
+
+    return app
+
+
+def test_our_errors_are_one_line_and_exit_code_2() -> None:
+    result = CliRunner().invoke(app_raising(NotFoundError("no customer\n  \x1b[2Jx\u202e")))
+    assert (result.exit_code, result.stderr, result.stdout) == (2, "error: no customer [2Jx\n", "")
+
+
+def test_bugs_keep_their_traceback() -> None:
+    result = CliRunner().invoke(app_raising(ZeroDivisionError()))
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+@given(st.text())
+def test_one_line_is_one_line_that_can_be_printed(text: str) -> None:
+    line = one_line(text)
+    assert len(line.splitlines()) <= 1
+    assert all(letter.isprintable() for letter in line)
+
+
+def test_json_is_written_whole_and_readable(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "result.json"
+    write_json(
+        file, {"id": "Zoë\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "day": date(2011, 6, 12)}
+    )
+    assert json.loads(file.read_text(encoding="utf-8")) == {"id": "Zoë😀", "day": "2011-06-12"}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(file, math.nan)
+    assert [one.name for one in file.parent.iterdir()] == ["result.json"]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "file.txt"
+    file.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(file) as temporary:
+        temporary.write_text("half")
+        assert file.read_text() == "old"
+        raise ZeroDivisionError
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("old", [file])
+    with replacing(file) as temporary:
+        temporary.write_text("new")
+        assert temporary.suffix == ".txt"
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("new", [file])
+    umask = os.umask(0o022)
+    os.umask(umask)
+    assert file.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (Path("/proc/list.csv"), tmp_path / "file" / "list.csv"):
+        with pytest.raises(SettingsError, match=f"{path} cannot be written"), replacing(path):
+            pass
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SettingsError, match="cannot be written: Is a directory"), replacing(tmp_path / "folder"):
+        pass
+
+
+@given(st.dates())
+def test_days_and_dates_are_each_others_inverse(day: date) -> None:
+    assert date_of(day_number(day)) == day
+    assert day_number(day) == (day - date(1970, 1, 1)) / timedelta(days=1)

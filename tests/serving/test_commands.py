@@ -1,0 +1,113 @@
+"""The commands that use a trained model, as a person types them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from typer.testing import CliRunner, Result
+
+from serving.cli import app
+from serving.predictions import wire
+from serving.spreadsheet_text import unguarded
+from serving.store import Store
+
+
+@pytest.fixture
+def at_home(state: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The settings and the store of the fixture's state, in a wide terminal."""
+    monkeypatch.setenv("FORETIER_CONFIG", str(state.settings_path))
+    monkeypatch.setenv("FORETIER_HOME", str(state.home))
+    monkeypatch.setenv("FORETIER_STORE_URL", state.store_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    return state
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def refused(*words: str) -> str:
+    """The one line a command ends with on bad input."""
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    [line] = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_the_list_on_the_screen(at_home: Any) -> None:
+    result = run("list", "churn-risk", "--top", "3")
+    assert result.exit_code == 0, result.output
+    with Store(at_home.store_url) as store:
+        for score in store.page(limit=3)[1]:
+            assert score.customer_id in result.output
+    assert "as of 1998-07-01, 90 days ahead" in result.output
+
+
+def test_the_list_as_csv_xlsx_and_json_is_the_same(at_home: Any, tmp_path: Path) -> None:
+    for suffix in ("csv", "xlsx"):
+        result = run(
+            "list", "churn-risk", "--min-risk", "0.2", "--top", "200", "--out", f"list.{suffix}", "--json", "list.json"
+        )
+        assert result.exit_code == 0, result.output
+        assert f"200 customers written to list.{suffix}" in result.output
+    with (tmp_path / "list.csv").open(encoding="utf-8-sig", newline="") as file:
+        ids = [unguarded(row["customer_id"]) for row in csv.DictReader(file)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Conditional Formatting extension|Unknown extension", UserWarning)
+        sheet = openpyxl.load_workbook(tmp_path / "list.xlsx").worksheets[0]
+    assert [row[1] for row in sheet.iter_rows(min_row=2, values_only=True)] == ids
+    data = json.loads((tmp_path / "list.json").read_text())
+    assert [row["customer_id"] for row in data["customers"]] == ids
+    assert min(row["churn_risk"] for row in data["customers"]) >= 0.2
+
+
+def test_json_on_standard_output_is_nothing_but_json(at_home: Any) -> None:
+    result = run("list", "churn-risk", "--tier", "Gold", "--json", "-")
+    assert {row["tier"] for row in json.loads(result.stdout)["customers"]} == {"Gold"}
+    result = run("explain", "00045", "--json", "-")
+    with Store(at_home.store_url) as store:
+        found, score = store.customer("00045")
+    assert json.loads(result.stdout) == wire(score, found.terms)
+
+
+def test_a_customer_in_words(at_home: Any) -> None:
+    with Store(at_home.store_url) as store:
+        for customer_id in ("00045", "..\\x?y#z&=+", "{customer_id}", "Zoë 😀%2F"):
+            result = run("explain", customer_id)
+            assert result.exit_code == 0, result.output
+            _, score = store.customer(customer_id)
+            assert f"Customer {customer_id}" in result.output
+            for word in (score.tier, score.rfm_segment, "Why", "in 90 days from 1998-07-01 to 1998-09-29", "ABC class"):
+                assert word in result.output
+
+
+@pytest.mark.usefixtures("at_home")
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    assert 'there is no tier "gold"; did you mean "Gold"?' in refused("list", "churn-risk", "--tier", "gold")
+    assert "from 0 to 1, found 40.0" in refused("list", "churn-risk", "--min-risk", "40")
+    assert ".csv or .xlsx" in refused("list", "churn-risk", "--out", "list.xls")
+    assert 'there is no customer "45"' in refused("explain", "45")
+    assert "no settings file nowhere.yaml" in refused("explain", "45", "--config", "nowhere.yaml")
+    assert "cannot be written" in refused("list", "churn-risk", "--out", "/proc/list.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_store_says_what_to_do(at_home: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FORETIER_STORE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    assert "run foretier score first" in refused("list", "churn-risk")
+    assert "run foretier score first" in refused("explain", "1")
+
+
+def test_a_store_that_cannot_be_reached_shows_no_password(at_home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORETIER_STORE_URL", "postgresql://me:hunter2@127.0.0.1:1/db")
+    line = refused("explain", "1")
+    assert "hunter2" not in line
+    assert "me:***@127.0.0.1" in line
