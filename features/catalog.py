@@ -1,18 +1,7 @@
 """The one declarative catalog of features: what each is, how it is computed, and how it is said to people.
 
-Three layers of plain Narwhals expressions, each a function of the cutoff (integer day, the first day NOT observed):
-
-1. ``TERMS``: one value per order row (its age, its exponential weights, its amount as a whole number of ten-thousandths),
-2. ``SUMS``: one value per customer, aggregated over the terms,
-3. ``CATALOG``: the features, made of the sums of one customer and nothing else.
-
-So every feature is computed by one group by, without a join or a window, on any engine.
-
-**Why the numbers are the same on every engine.** Whatever is added up is a whole number held in float64: amounts, items and
-logarithms in ten-thousandths, weights in units of 2**-30. A float64 sum of whole numbers is exact in any order up to 2**53, which is
-a net total of 900 billion per customer and 8 million orders; beyond it nothing overflows, sums are merely rounded. Rounding is
-``floor(x + 0.5)``, which all engines do alike. Engines may differ in the last bit of ``exp``: for no age in days is a weight
-that near to a rounding limit (a test proves it for every age).
+A feature is a plain Narwhals expression over the sums of one customer (``features.sums``) and nothing else, so all of
+them are computed by one group by, without a join or a window, on any engine, and are the same to the last bit on each.
 """
 
 from __future__ import annotations
@@ -30,12 +19,14 @@ from features.phrases import (
     always,
     count,
     days_ago,
+    every,
     missing_as,
     money,
     orders_placed,
     percent,
     spent,
 )
+from features.sums import HALF_LIVES, MONEY_UNIT, SEASON_DAYS, SEASONS, WINDOWS, YEAR_OF_WEEKS, when
 
 Expression = Callable[[int], nw.Expr]
 Group = Literal[
@@ -43,17 +34,6 @@ Group = Literal[
     "rhythm", "tenure", "season", "refunds", "items",
 ]  # fmt: skip
 Unit = Literal["days", "orders", "money", "share", "items", "ratio", "none"]
-
-WINDOWS = (30, 60, 90, 180, 365, 730)
-HALF_LIVES = (30, 90, 180, 365)
-SEASON_DAYS = 90
-YEAR_OF_WEEKS = 364
-"""Fifty-two whole weeks: the same season one year earlier begins on the same day of the week."""
-
-MONEY_UNIT = 10_000
-WEIGHT_UNIT = 2**30
-LN2 = 0.693147180559945
-"""ln 2 to fifteen digits: short enough that every engine reads the very same float64 out of a SQL literal."""
 
 LEAST_WEIGHT = 2.0**-10
 """Below this summed weight (ten half-lives) a weighted mean rests on rounding, and is missing instead."""
@@ -63,9 +43,9 @@ LEAST_WEIGHT = 2.0**-10
 class Feature:
     """One feature of a customer as of a cutoff.
 
-    ``name`` is its column; ``group`` the driver group it is reported in; ``unit`` what its number counts; ``label`` a heading;
-    ``definition`` how it is computed, and when it is missing; ``expression(cutoff)`` the Narwhals expression over ``SUMS``;
-    ``phrase(value, currency)`` its value in words (``None`` or NaN: missing).
+    ``name`` is its column; ``group`` the driver group it is reported in; ``unit`` what its number counts; ``label`` a
+    heading; ``definition`` how it is computed, and when it is missing; ``expression(cutoff)`` the Narwhals expression
+    over ``features.sums``; ``phrase(value, currency)`` its value in words (``None`` or NaN: missing).
     """
 
     name: str
@@ -102,113 +82,29 @@ GROUPS: tuple[DriverGroup, ...] = (
 _col = nw.col
 
 
-def _when(condition: nw.Expr, value: nw.Expr | int) -> nw.Expr:
-    """``value`` where ``condition`` holds, else missing."""
-    return nw.when(condition).then(value)
-
-
-def _whole(value: nw.Expr) -> nw.Expr:
-    """Nearest whole number, halves upwards: the one rounding that all engines share."""
-    return (value + 0.5).floor()
-
-
-def _season(cutoff: int, years: int) -> tuple[int, int]:
-    """First day, and the day after the last, of the horizon's season ``years`` years before."""
-    first = cutoff - YEAR_OF_WEEKS * years
-    return first, first + SEASON_DAYS
-
-
-def _within(first: int, end: int) -> nw.Expr:
-    return (_col("order_day") >= first) & (_col("order_day") < end)
-
-
-def weight(half_life: int, cutoff: int) -> nw.Expr:
-    """Exponential weight ``2**-(age / half_life)`` of an order, in units of 2**-30; an order of yesterday has age 0."""
-    age = (cutoff - 1) - _col("order_day")
-    return _whole((age * -LN2 / half_life).exp() * WEIGHT_UNIT) / WEIGHT_UNIT
-
-
-# --------------------------------------------------------------------------------------------- 1. one value per order row
-
-TERMS: dict[str, Expression] = {
-    "order_day": lambda _: _col("order_day"),
-    "first_order_day": lambda _: _col("first_order_day"),
-    "previous_day": lambda _: _when(_col("previous_order_day") < _col("order_day"), _col("previous_order_day")),
-    "purchase_day": lambda _: _when(_col("amount") >= 0, _col("order_day")),
-    "net": lambda _: _whole(_col("amount") * MONEY_UNIT),
-    "paid": lambda _: _when(_col("amount") >= 0, _whole(_col("amount") * MONEY_UNIT)),
-    "paid_before": lambda _: _whole(_col("spend_before") * MONEY_UNIT),
-    "log": lambda _: _when(_col("amount") >= 0, _whole((_col("amount").clip(lower_bound=0.0) + 1.0).log() * MONEY_UNIT)),
-    "bought": lambda _: _when(_col("amount") >= 0, _whole(_col("items").cast(nw.Float64) * MONEY_UNIT)),
-    **{f"weight_{h}": lambda cutoff, h=h: weight(h, cutoff) for h in HALF_LIVES},  # type: ignore[misc]
-}
-
-# ------------------------------------------------------------------------------------------- 2. one value per customer
-
-SUMS: dict[str, Expression] = {
-    "purchases": lambda _: _col("purchase_day").count(),
-    "repeat_days": lambda _: _col("previous_day").count(),
-    "first_day": lambda _: _col("first_order_day").min(),
-    "last_day": lambda _: _col("purchase_day").max(),
-    "day_before_last": lambda _: _col("previous_day").max(),
-    "gap_squares": lambda _: (_gap() * _gap()).sum(),
-    "net": lambda _: _col("net").sum(),
-    "paid": lambda _: _col("paid").sum(),
-    "paid_on_repeat_days": lambda _: _when(_col("order_day") > _col("first_order_day"), _col("paid")).sum(),
-    "paid_before_last": lambda _: _col("paid_before").max(),
-    "logs": lambda _: _col("log").sum(),
-    "log_squares": lambda _: (_col("log") * _col("log")).sum(),
-    "items": lambda _: _col("bought").sum(),
-    "purchases_with_items": lambda _: _col("bought").count(),
-    **{f"orders_{d}": lambda cutoff, d=d: _since(cutoff - d, "purchase_day").count() for d in WINDOWS},  # type: ignore[misc]
-    **{f"net_{d}": lambda cutoff, d=d: _since(cutoff - d, "net").sum() for d in WINDOWS},  # type: ignore[misc]
-    **{f"weights_{h}": lambda _, h=h: _bought(f"weight_{h}").sum() for h in HALF_LIVES},  # type: ignore[misc]
-    **{f"weighted_net_{h}": lambda _, h=h: _whole(_col(f"weight_{h}") * _col("net")).sum() for h in HALF_LIVES},  # type: ignore[misc]
-    "weighted_paid_90": lambda _: _whole(_col("weight_90") * _col("paid")).sum(),
-    **{f"season_orders_{y}": lambda cutoff, y=y: _when(_within(*_season(cutoff, y)), _col("purchase_day")).count() for y in (1, 2)},  # type: ignore[misc]
-    **{f"season_net_{y}": lambda cutoff, y=y: _when(_within(*_season(cutoff, y)), _col("net")).sum() for y in (1, 2)},  # type: ignore[misc]
-}
-
-
-def _gap() -> nw.Expr:
-    """Days since the purchase day before; missing on rows that are no new purchase day. Float: squares never overflow."""
-    return (_col("order_day") - _col("previous_day")).cast(nw.Float64)
-
-
-def _since(first: int, term: str) -> nw.Expr:
-    return _when(_col("order_day") >= first, _col(term))
-
-
-def _bought(term: str) -> nw.Expr:
-    return _when(_col("paid") >= 0, _col(term))
-
-
-# --------------------------------------------------------------------------------------------------------- 3. features
-
-
 def _sum(name: str) -> nw.Expr:
     return _col(name).cast(nw.Float64)
 
 
 def _in_money(name: str) -> nw.Expr:
-    """Ten-thousandths -> units. Some engines divide by a constant as they multiply by its inverse; rounding heals that."""
+    """Ten-thousandths -> units. Polars divides by a constant by multiplying with its inverse: rounding heals it."""
     return (_sum(name) / MONEY_UNIT).round(4)
 
 
 def _mean_gap() -> nw.Expr:
     """Gaps add up to the days from first to last purchase; missing for one-time buyers."""
-    return _when(_col("repeat_days") > 0, (_sum("last_day") - _sum("first_day")) / _sum("repeat_days"))
+    return when(_col("repeat_days") > 0, (_sum("last_day") - _sum("first_day")) / _sum("repeat_days"))
 
 
 def _std(size: nw.Expr, total: nw.Expr, squares: nw.Expr, unit: int = 1) -> nw.Expr:
-    """Population standard deviation out of a count, a sum and a sum of squares in ``unit``; rounding never makes it NaN."""
+    """Population standard deviation out of a count, a sum and a sum of squares in ``unit``; never NaN by rounding."""
     return (size * squares - total * total).clip(lower_bound=0.0).sqrt() / (size * unit)
 
 
 def _order_value_trend(_: int) -> nw.Expr:
     recent = _in_money("weighted_paid_90") / _sum("weights_90")
     known = (_col("purchases") > 1) & (_col("weights_90") >= LEAST_WEIGHT) & (_col("paid") > 0)
-    return _when(known, recent / (_in_money("paid") / _sum("purchases")))
+    return when(known, recent / (_in_money("paid") / _sum("purchases")))
 
 
 def _day_of_year(cutoff: int) -> float:
@@ -251,16 +147,18 @@ def _weighted_spend(half_life: int) -> Feature:
 
 
 def _season_pair(years: int) -> tuple[Feature, Feature]:
-    when = f"in this season {('one year', 'two years')[years - 1]} ago"
+    ago = f"in this season {('one year', 'two years')[years - 1]} ago"
     window = f"[cutoff - {YEAR_OF_WEEKS * years}, cutoff - {YEAR_OF_WEEKS * years - SEASON_DAYS})"
     return (
         Feature(
-            f"orders_same_season_{years}y", "season", "orders", f"Orders this season, {years} y ago", f"Purchases in {window}.",
-            lambda _: _sum(f"season_orders_{years}"), orders_placed(when),
+            f"orders_same_season_{years}y", "season", "orders", f"Orders this season, {years} y ago",
+            f"Purchases in {window}.",
+            lambda _: _sum(f"orders_season_{years}"), orders_placed(ago),
         ),
         Feature(
-            f"spend_same_season_{years}y", "season", "money", f"Spend this season, {years} y ago", f"Net of refunds, in {window}.",
-            lambda _: _in_money(f"season_net_{years}"), spent(when),
+            f"spend_same_season_{years}y", "season", "money", f"Spend this season, {years} y ago",
+            f"Net of refunds, in {window}.",
+            lambda _: _in_money(f"net_season_{years}"), spent(ago),
         ),
     )  # fmt: skip
 
@@ -278,7 +176,7 @@ CATALOG: tuple[Feature, ...] = (
         "recency", "rhythm", "days", "Days from first to last order",
         "Last purchase day - first purchase day (lifetimes' recency; NOT days since the last order).",
         lambda _: _sum("last_day") - _sum("first_day"),
-        always(lambda days, _: f"First and last order are {count(days, 'day')} apart" if days > 0 else "Ordered on one day only"),
+        always(lambda days, _: f"First to last order: {count(days, 'day')}" if days > 0 else "Ordered on one day only"),
     ),
     Feature(
         "T", "tenure", "days", "Days as a customer",
@@ -289,8 +187,8 @@ CATALOG: tuple[Feature, ...] = (
     Feature(
         "monetary_value", "order_value", "money", "Value of a repeat purchase day",
         "Mean purchase value of the repeat purchase days; 0 without one (lifetimes' monetary_value).",
-        lambda _: nw.when(_col("repeat_days") > 0).then(_in_money("paid_on_repeat_days") / _sum("repeat_days")).otherwise(0.0),
-        always(lambda value, c: f"Spends {money(value, c)} on a day of return" if value > 0 else "Has not spent on a return yet"),
+        lambda _: when(_col("repeat_days") > 0, _in_money("paid_on_repeat_days") / _sum("repeat_days")).fill_null(0.0),
+        always(lambda value, c: f"Spends {money(value, c)} on coming back" if value > 0 else "Has not come back to spend"),
     ),
     Feature(
         "order_count", "order_history", "orders", "Orders", "Purchases before the cutoff; refunds are none.",
@@ -312,12 +210,12 @@ CATALOG: tuple[Feature, ...] = (
     Feature(
         "gap_mean", "rhythm", "days", "Days between orders",
         "Mean of the gaps between purchase days; missing for one-time buyers.",
-        lambda _: _mean_gap(), missing_as(_ONCE, lambda days, _: f"Orders every {count(days, 'day')} on average"),
+        lambda _: _mean_gap(), missing_as(_ONCE, lambda days, _: f"Orders {every(days)} on average"),
     ),
     Feature(
         "gap_spread", "rhythm", "days", "Spread of the days between orders",
         "Population standard deviation of those gaps; missing for one-time buyers.",
-        lambda _: _when(
+        lambda _: when(
             _col("repeat_days") > 0,
             _std(_sum("repeat_days"), _sum("last_day") - _sum("first_day"), _sum("gap_squares")),
         ),
@@ -333,7 +231,7 @@ CATALOG: tuple[Feature, ...] = (
         "overdue_ratio", "rhythm", "ratio", "Overdue",
         "days_since_last_order / gap_mean: above 1 the next order is late; missing for one-time buyers.",
         lambda cutoff: (float(cutoff) - _sum("last_day")) / _mean_gap(),
-        missing_as(_ONCE, lambda ratio, _: f"Waiting {ratio:,.1f} times the usual time between orders"),
+        missing_as(_ONCE, lambda ratio, _: f"Has waited {ratio:,.1f} times as long as usual between orders"),
     ),
     Feature(
         "order_value_mean", "order_value", "money", "Value of an order", "Mean amount of the purchases.",
@@ -344,7 +242,7 @@ CATALOG: tuple[Feature, ...] = (
         "order_value_spread", "order_value", "ratio", "Spread of the order values",
         "Population standard deviation of ln(1 + amount) of the purchases.",
         lambda _: _std(_sum("purchases"), _sum("logs"), _sum("log_squares"), MONEY_UNIT),
-        always(lambda spread, _: f"Order values vary by a factor of {math.exp(spread):,.1f}" if spread >= 0.05 else "Orders are of like value"),
+        always(lambda std, _: f"Order values vary by {percent(math.expm1(std))}" if std > 0 else "Equal order values"),
     ),
     Feature(
         "order_value_last", "order_value", "money", "Value of the last order", "Amount of the last purchase.",
@@ -353,28 +251,29 @@ CATALOG: tuple[Feature, ...] = (
     ),
     Feature(
         "order_value_trend", "order_value", "ratio", "Trend of the order values",
-        "Mean purchase amount weighted 2**-(age / 90) / order_value_mean: above 1, orders grow; missing for a single order, "
-        "where the weights sum to less than 2**-10 (about 900 days without an order), or the purchases to 0.",
+        "Mean purchase amount weighted 2**-(age / 90) / order_value_mean: above 1, orders grow; missing for a single "
+        "order, where the weights sum to less than 2**-10 (900 days without an order), or the purchases to 0.",
         _order_value_trend,
         missing_as(
             "No orders to compare",
             lambda ratio, _: f"Recent orders are worth {percent(ratio)} of the usual",
         ),
     ),
-    *_season_pair(1),
-    *_season_pair(2),
+    *(feature for years in SEASONS for feature in _season_pair(years)),
     Feature(
         "season_sin", "season", "none", "Season (sine)", "Sine of the cutoff's place in its year of 365.25 days.",
-        lambda cutoff: nw.lit(math.sin(_day_of_year(cutoff)), nw.Float64), always(lambda _value, _: "The time of the year"),
+        lambda cutoff: nw.lit(math.sin(_day_of_year(cutoff)), nw.Float64),
+        always(lambda _value, _: "The time of the year"),
     ),
     Feature(
         "season_cos", "season", "none", "Season (cosine)", "Cosine of the cutoff's place in its year of 365.25 days.",
-        lambda cutoff: nw.lit(math.cos(_day_of_year(cutoff)), nw.Float64), always(lambda _value, _: "The time of the year"),
+        lambda cutoff: nw.lit(math.cos(_day_of_year(cutoff)), nw.Float64),
+        always(lambda _value, _: "The time of the year"),
     ),
     Feature(
         "refund_share", "refunds", "share", "Share refunded",
         "Refunded value / purchase value, 0 or more; missing where the purchases sum to 0.",
-        lambda _: _when(_col("paid") > 0, (_sum("paid") - _sum("net")) / _sum("paid")),
+        lambda _: when(_col("paid") > 0, (_sum("paid") - _sum("net")) / _sum("paid")),
         missing_as(
             "Has spent nothing that could be refunded",
             lambda share, _: f"Got {percent(share)} of the spend refunded" if share > 0 else "Never had a refund",
@@ -383,7 +282,7 @@ CATALOG: tuple[Feature, ...] = (
     Feature(
         "items_per_order", "items", "items", "Items per order",
         "Mean items of the purchases that state them; missing where none does.",
-        lambda _: _when(_col("purchases_with_items") > 0, _in_money("items") / _sum("purchases_with_items")),
+        lambda _: when(_col("purchases_with_items") > 0, _in_money("items") / _sum("purchases_with_items")),
         missing_as("Number of items not known", lambda items, _: f"Buys {count(items, 'item')} an order"),
     ),
 )  # fmt: skip

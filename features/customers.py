@@ -1,8 +1,9 @@
-"""Orders -> one row per customer as of a cutoff: the one way features are computed, in training, scoring and serving."""
+"""Orders -> one row per customer as of a cutoff: the one way to features, in training, scoring and serving."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -12,35 +13,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import ColumnError
-from features.catalog import CATALOG, FEATURE_NAMES, SUMS, TERMS
+from features.catalog import CATALOG, FEATURE_NAMES
 from features.prepared import PreparedPlan
+from features.sums import sums, terms
 
 HISTORY = ("first_order_day", "previous_order_day", "spend_before")
 NEEDED = ("customer_id", "order_day", "amount", "items", *HISTORY)
 """The columns of the canonical orders that the features read."""
 
 
-def customer_features(orders: nw.LazyFrame, cutoff: int) -> nw.LazyFrame:
-    """Features of every customer with at least one purchase before ``cutoff``; pure and lazy, on the engine of ``orders``.
+def customer_features(orders: nw.LazyFrame[Any], cutoff: int) -> nw.LazyFrame[Any]:
+    """Compute the features of every customer with a purchase before ``cutoff``; pure and lazy, on any engine.
 
-    ``orders`` are the canonical orders with their three history columns (``features.orders.net_orders``), in any row order;
-    rows on or after ``cutoff`` (integer day, the first NOT observed) are not read. The result holds ``customer_id`` and the
-    columns of ``CATALOG``, all Float64, NULL where a feature is undefined; its row order is the engine's own.
+    ``orders`` are the canonical orders with their three history columns (``features.orders.net_orders``), in any row
+    order; rows on or after ``cutoff`` (integer day, the first NOT observed) are not read. The result holds
+    ``customer_id`` and the columns of ``CATALOG``, all Float64, NULL where a feature is undefined, in the engine's own
+    row order.
 
     Raises ColumnError: a column is missing.
     """
     _check(orders.collect_schema().names())
-    terms, sums, features = _expressions(cutoff)
-    before = orders.filter(nw.col("order_day") < cutoff).select("customer_id", *terms)
-    by_customer = before.group_by("customer_id").agg(*sums)
+    row_terms, customer_sums, features = _expressions(cutoff)
+    before = orders.filter(nw.col("order_day") < cutoff).select("customer_id", *row_terms)
+    by_customer = before.group_by("customer_id").agg(*customer_sums)
     return by_customer.filter(nw.col("purchases") > 0).select("customer_id", *features)
 
 
-def feature_frame(orders: nw.LazyFrame, cutoff: int) -> pd.DataFrame:
-    """``customer_features`` as the models take them.
+def feature_frame(orders: nw.LazyFrame[Any], cutoff: int) -> pd.DataFrame:
+    """Compute ``customer_features`` as the models take them.
 
-    One row per customer: index ``customer_id`` (text, sorted by code point), columns ``FEATURE_NAMES`` in that order, one
-    block of float64, NaN where a feature is undefined.
+    One row per customer: index ``customer_id`` (text, sorted by code point), columns ``FEATURE_NAMES`` in that order,
+    one block of float64, NaN where a feature is undefined.
 
     Raises ColumnError: a column is missing.
     """
@@ -53,7 +56,7 @@ def feature_frame(orders: nw.LazyFrame, cutoff: int) -> pd.DataFrame:
     return pd.DataFrame(block.T, index=customers, columns=list(FEATURE_NAMES), copy=False)
 
 
-def _collect(orders: nw.LazyFrame, cutoff: int) -> pa.Table:
+def _collect(orders: nw.LazyFrame[Any], cutoff: int) -> pa.Table:
     if orders.implementation.is_polars():
         _check(orders.collect_schema().names())
         rows: pl.DataFrame = orders.select(*NEEDED).to_native().collect()
@@ -69,11 +72,11 @@ def _prepared(cutoff: int, schema: tuple[tuple[str, pl.DataType], ...]) -> Prepa
 
 @lru_cache(maxsize=256)
 def _expressions(cutoff: int) -> tuple[list[nw.Expr], list[nw.Expr], list[nw.Expr]]:
-    """The catalog's three layers for one cutoff, each expression under its name."""
-    terms = [expression(cutoff).alias(name) for name, expression in TERMS.items()]
-    sums = [expression(cutoff).alias(name) for name, expression in SUMS.items()]
+    """Terms, sums and features for one cutoff, each expression under its name."""
+    row_terms = [expression.alias(name) for name, expression in terms(cutoff).items()]
+    customer_sums = [expression.alias(name) for name, expression in sums(cutoff).items()]
     features = [feature.expression(cutoff).cast(nw.Float64).alias(feature.name) for feature in CATALOG]
-    return terms, sums, features
+    return row_terms, customer_sums, features
 
 
 def _check(columns: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Feature values in words, for people who will never see a table of numbers.
 
 A phrase is ``phrase(value, currency) -> str``; ``value`` is ``None`` (or NaN) where the feature is missing. Phrases are
-facts in the past tense without a full stop, so that "...: raises the predicted value by 143 GBP" can follow.
+facts without a full stop, so that "...: raises the predicted value by 143 GBP" can follow.
 """
 
 from __future__ import annotations
@@ -11,24 +11,39 @@ from collections.abc import Callable
 
 Phrase = Callable[[float | None, str], str]
 
+TEN = 10
+"""From here on tenths and cents are left out."""
+LEAST_MONEY = 0.005
+LEAST_SHARE = 0.005
+"""Below these, rounding would show nothing."""
+
 
 def count(value: float, noun: str) -> str:
-    """Whole number with its noun: ``1 order``, ``1,200 days``, ``2.4 orders``. Nouns take a plain s."""
-    rounded = round(value, 1)
-    number = f"{rounded:,.0f}" if rounded == int(rounded) else f"{rounded:,.1f}"
+    """Number with its noun: ``1 order``, ``2.4 orders``, ``1,200 days``; tenths below ten only. Nouns just take an s."""
+    number = _tenths(value)
     return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
+
+
+def every(days: float) -> str:
+    """``every day``, ``every 2.5 days``, ``every 30 days``."""
+    return "every day" if _tenths(days) == "1" else f"every {count(days, 'day')}"
+
+
+def _tenths(value: float) -> str:
+    rounded = round(value, 1 if abs(value) < TEN else 0)
+    return f"{rounded + 0:,.{0 if rounded == int(rounded) else 1}f}"
 
 
 def money(value: float, currency: str) -> str:
     """Money for reading: ``1,234 GBP``; below ten with its cents: ``4.50 GBP``."""
-    cents = abs(value) < 10 and round(value, 2) != round(value)
-    number = f"{value:,.2f}" if cents else f"{round(value) + 0:,d}"
-    return f"{number} {currency}"
+    cents = round(value, 2) + 0
+    whole = abs(cents) >= TEN or cents == int(cents)
+    return f"{round(value):,d} {currency}" if whole else f"{cents:,.2f} {currency}"
 
 
 def percent(share: float) -> str:
-    """A share as per cent: ``7 %``; a share that would read as none: ``below 1 %``."""
-    return "below 1 %" if 0 < share < 0.005 else f"{100 * share:,.0f} %"
+    """A share as per cent: ``7 %``; one that would read as none: ``less than 1 %``."""
+    return "less than 1 %" if 0 < share < LEAST_SHARE else f"{100 * share + 0:,.0f} %"
 
 
 def missing_as(words: str, phrase: Callable[[float, str], str]) -> Phrase:
@@ -47,7 +62,11 @@ def always(phrase: Callable[[float, str], str]) -> Phrase:
 
 def days_ago(event: str) -> Phrase:
     """``Ordered yesterday``, ``Ordered 9 days ago``: value 1 is the day before the cutoff."""
-    return always(lambda days, _: f"{event} yesterday" if round(days) <= 1 else f"{event} {count(round(days), 'day')} ago")
+
+    def spoken(days: float, _: str) -> str:
+        return f"{event} yesterday" if round(days) <= 1 else f"{event} {count(round(days), 'day')} ago"
+
+    return always(spoken)
 
 
 def orders_placed(when: str) -> Phrase:
@@ -59,8 +78,8 @@ def spent(when: str) -> Phrase:
     """``Spent 120 GBP in the last 365 days``; refunds that outweigh purchases are said as such."""
 
     def spoken(value: float, currency: str) -> str:
-        if value <= -0.005:
+        if value <= -LEAST_MONEY:
             return f"Got {money(-value, currency)} more back than spent {when}"
-        return f"Spent {money(value, currency)} {when}" if value >= 0.005 else f"Spent nothing {when}"
+        return f"Spent {money(value, currency)} {when}" if value >= LEAST_MONEY else f"Spent nothing {when}"
 
     return always(spoken)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -16,11 +17,11 @@ import polars as pl
 class PreparedPlan:
     """``transform`` made ready for Polars frames of one ``schema``.
 
-    ``transform`` must be pure: one lazy frame to another, and nothing read from elsewhere. Every thread that calls ``run``
-    prepares its own plan at its first call, so threads never see each other's rows.
+    ``transform`` must be pure: one lazy frame to another, and nothing read from elsewhere. Every thread that calls
+    ``run`` prepares its own plan at its first call, so threads never see each other's rows.
     """
 
-    def __init__(self, transform: Callable[[nw.LazyFrame], nw.LazyFrame], schema: pl.Schema) -> None:
+    def __init__(self, transform: Callable[[nw.LazyFrame[Any]], nw.LazyFrame[Any]], schema: pl.Schema) -> None:
         self._transform = transform
         self._schema = schema
         self._of_thread = threading.local()

@@ -24,9 +24,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ColumnError
-from features.catalog import FEATURE_NAMES, HALF_LIVES, WINDOWS
+from features.catalog import FEATURE_NAMES
 from features.customers import customer_features, feature_frame
 from features.netting import net_orders
+from features.sums import HALF_LIVES, WINDOWS
 
 EPOCH = date(1970, 1, 1)
 Order = tuple[int, datetime, str, Fraction, Fraction | None]
@@ -52,7 +53,7 @@ def on_duckdb(orders: pl.DataFrame, cutoff: int, threads: int = 2) -> pd.DataFra
         return feature_frame(nw.from_native(connection.table("orders")), cutoff)
 
 
-# ------------------------------------------------------------------------------------------- plain Python, by the definitions
+# -------------------------------------------------------------------------------------- plain Python, by the definitions
 
 
 def by_the_definitions(orders: list[Order], cutoff: int) -> dict[str, float]:
@@ -126,7 +127,9 @@ def rounding(name: str, orders: pd.DataFrame) -> float:
 def check_against_the_definitions(orders: pl.DataFrame, cutoff: int) -> None:
     found = on_polars(orders, cutoff)
     by_customer = {str(key): group for key, group in orders.to_pandas().groupby("customer_id")}
-    expected_ids = [key for key, group in by_customer.items() if (group[group["amount"] >= 0]["order_day"] < cutoff).any()]
+    expected_ids = [
+        key for key, group in by_customer.items() if (group[group["amount"] >= 0]["order_day"] < cutoff).any()
+    ]
     assert list(found.index) == sorted(expected_ids)
     assert list(found.columns) == list(FEATURE_NAMES)
     for customer, row in found.iterrows():
@@ -183,7 +186,7 @@ def typed(rows: list[tuple[int, int, float, float | None]], customer: str = "a")
     )  # fmt: skip
 
 
-# -------------------------------------------------------------------------------------------------------------- lifetimes
+# ------------------------------------------------------------------------------------------------------------ lifetimes
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +225,7 @@ def test_the_published_summary_of_2357_customers(cdnow_sample_rows: pl.DataFrame
         assert np.abs(ours[column] / 7 - published[column]).max() <= 0.005 + 1e-9, f"{column} in weeks, to two decimals"
 
 
-# ------------------------------------------------------------------------------------------------------------- invariants
+# ----------------------------------------------------------------------------------------------------------- invariants
 
 AMOUNTS = st.one_of(st.just(0.0), st.integers(-5_000, 20_000).map(lambda cents: cents / 100))
 ROW = st.tuples(st.integers(0, 60), st.integers(0, 2), AMOUNTS, st.one_of(st.none(), st.integers(1, 9).map(float)))
@@ -279,11 +282,13 @@ def test_requests_in_many_threads_see_their_own_rows(cdnow_rows: pl.DataFrame) -
     pd.testing.assert_frame_equal(pd.concat(parts), batch, check_exact=True)
 
 
-# -------------------------------------------------------------------------------------------------------------- contracts
+# ------------------------------------------------------------------------------------------------------------ contracts
 
 
 def test_the_frame_is_one_block_of_float64_sorted_by_id() -> None:
-    orders = canonical(pl.concat([typed([(3, 0, 1.0, None)], customer) for customer in ("b", "B", "ä", "0", "10", "9")]))
+    orders = canonical(
+        pl.concat([typed([(3, 0, 1.0, None)], customer) for customer in ("b", "B", "ä", "0", "10", "9")])
+    )
     frame = on_duckdb(orders, 5)
     assert list(frame.index) == sorted(frame.index) == ["0", "10", "9", "B", "b", "ä"]
     assert frame.index.name == "customer_id"
