@@ -132,9 +132,13 @@ class Live:
         return self._published
 
     async def check_ready(self) -> None:
-        """Raise Refusal (503) with the reason while the settings, the champion or a run that fits it is missing."""
-        self.settings()
-        champion = self.champion()
+        """Raise Refusal (503) with the reason while the settings, a champion that fits them or a run that fits it is missing."""
+        settings, champion = self.settings(), self.champion()
+        if champion.model.currency != settings.currency:
+            raise not_ready(
+                f"the champion predicts {champion.model.currency} and the settings say {settings.currency}: use the settings "
+                "it was trained with, or train again"
+            )
         run = await self.published()
         if run.terms.horizon_days != champion.model.horizon_days:
             raise not_ready(

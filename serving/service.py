@@ -12,6 +12,8 @@ import os
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import asyncio  # noqa: E402
+import signal  # noqa: E402
 from typing import Any  # noqa: E402
 
 import bentoml  # noqa: E402
@@ -24,6 +26,7 @@ from serving.openapi import openapi  # noqa: E402
 from serving.routes import METRICS, ROUTES  # noqa: E402
 
 REQUEST_SECONDS = 60
+SUPERVISOR_SECONDS = 1.0
 LATENCY_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]
 
 
@@ -56,13 +59,24 @@ class Foretier:
 
     def __init__(self) -> None:
         self.live = Live(settings_file(None), Environment.read())
+        self._supervisor = os.getppid()
+        self._watch: asyncio.Task[None] | None = None
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         """Begin to load the champion and to look for a published run."""
         await self.live.start()
+        self._watch = asyncio.get_running_loop().create_task(self._end_with_supervisor())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         """Let running work end."""
+        if self._watch is not None:
+            self._watch.cancel()
         await self.live.stop()
+
+    async def _end_with_supervisor(self) -> None:
+        """Stop this worker when the process that started it was killed: otherwise it would hold the port for ever."""
+        while os.getppid() == self._supervisor:
+            await asyncio.sleep(SUPERVISOR_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
