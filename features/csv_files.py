@@ -8,7 +8,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 import duckdb
 
@@ -96,10 +96,12 @@ def _columns(path: Path, dialect: Csv) -> tuple[str, ...]:
     if dialect.column_names is not None:
         return dialect.column_names
     with _open(path) as file:
-        text = io.TextIOWrapper(file, encoding=_CODECS[dialect.encoding], newline="")
+        text = io.TextIOWrapper(file, encoding=_CODECS[dialect.encoding], errors="replace", newline="")
         for _ in range(dialect.skip_lines):
             text.readline()
         names = _header(text, dialect)
+    if any("\ufffd" in name for name in names):
+        raise SourceError(f"{path} line 1: not in the declared encoding; set source.csv.encoding to the one the file has")
     if not names:
         raise SourceError(f"{path} has no header line after {dialect.skip_lines} skipped lines")
     names = [name or f"column_{place}" for place, name in enumerate(names, start=1)]
@@ -113,12 +115,13 @@ def _header(text: io.TextIOWrapper, dialect: Csv) -> list[str]:
     if len(dialect.delimiter) > 1:
         cells = text.readline().rstrip("\r\n").split(dialect.delimiter)
         return [cell.strip(dialect.quote) if dialect.quote else cell for cell in cells]
-    quoting = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
-    return next(csv.reader(text, delimiter=dialect.delimiter, quotechar=dialect.quote or None, quoting=quoting), [])
+    if not dialect.quote:
+        return next(csv.reader(text, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE), [])
+    return next(csv.reader(text, delimiter=dialect.delimiter, quotechar=dialect.quote), [])
 
 
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+def _open(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path, "rb")) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def _head(path: Path) -> bytes:

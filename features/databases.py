@@ -31,7 +31,7 @@ def read_database(connection: duckdb.DuckDBPyConnection, source: Source) -> duck
     """
     engine = _engine(source)
     try:
-        with engine.connect() as database:
+        with engine.connect().execution_options(**_read_only(engine)) as database:
             query = source.query if source.query is not None else _select_all(database, source.table or "")
             return _load(connection, database, query)
     except SQLAlchemyError as error:
@@ -54,6 +54,10 @@ def _engine(source: Source) -> sa.Engine:
     return engine
 
 
+def _read_only(engine: sa.Engine) -> dict[str, Any]:
+    return {"postgresql_readonly": True} if engine.dialect.name == "postgresql" else {}
+
+
 def _address(engine: sa.Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
@@ -73,8 +77,6 @@ def _load(
 ) -> duckdb.DuckDBPyRelation:
     # Without parameters, drivers leave percent signs in the query alone.
     options: dict[str, Any] = {"stream_results": True, "yield_per": BATCH_ROWS, "no_parameters": True}
-    if database.dialect.name == "postgresql":
-        options["postgresql_readonly"] = True
     result = database.execution_options(**options).exec_driver_sql(query)
     if not result.returns_rows:
         raise SourceError("source.query returns no rows; expected one SELECT")

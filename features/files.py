@@ -48,7 +48,10 @@ def find_files(path: str, declared: Format | None) -> Files:
     Raises SourceError: nothing there, both formats in one folder, a file that cannot be opened, is empty, or is not what
     its name or the settings say.
     """
-    paths = _expand(path)
+    try:
+        paths = _expand(path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from None
     formats = {declared or _format_of(one) for one in paths}
     if len(formats) > 1:
         raise SourceError(
