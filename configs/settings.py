@@ -189,7 +189,8 @@ class Training(_Frozen):
     cutoff_step_days: Days = 30
     max_cutoffs: Annotated[int, Field(ge=1, le=240)] = 24
     min_history_days: Days = 90
-    boosting_rounds: Annotated[int, Field(ge=10, le=5000)] = 200
+    max_rows: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 1_000_000
+    boosting_rounds: Annotated[int, Field(ge=10, le=5000)] = 150
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 20260101
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     memory_gb: Annotated[float, Field(ge=0.25, le=4096.0)] = 2.0
@@ -286,6 +287,15 @@ class Settings(_Frozen):
         if len(set(lowered)) < len(lowered):
             raise ValueError("two attributes differ only in case; give them names of their own")
         return attributes
+
+    def without_secrets(self) -> dict[str, Any]:
+        """Plain values for logs and bundles: all keys, the password of a database address left out."""
+        plain = self.model_dump(mode="json")
+        if self.source.url is not None:
+            from sqlalchemy.engine import make_url  # noqa: PLC0415 - slow to import, and needed for databases only
+
+            plain["source"]["url"] = make_url(self.source.url).render_as_string(hide_password=True)
+        return plain
 
     @property
     def zone(self) -> ZoneInfo:

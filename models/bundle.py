@@ -26,6 +26,7 @@ from typing import Any
 
 import lightgbm as lgb
 
+from configs import __version__
 from configs.errors import BundleError
 from configs.files import replacing
 from features.catalog import FEATURE_NAMES
@@ -37,7 +38,7 @@ from models.value_model import Blend, ValueModel
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-LIBRARIES = ("foretier", "lightgbm", "lifetimes", "numpy", "pandas", "scikit-learn", "scipy")
+LIBRARIES = ("lightgbm", "lifetimes", "numpy", "pandas", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _manifest(model: ValueModel, origin: Origin, files: Mapping[str, str]) -> di
         "currency": model.currency,
         "tiers": model.tiers.to_json(),
         "fingerprint": origin.fingerprint,
-        "versions": {library: version(library) for library in LIBRARIES},
+        "versions": {"foretier": __version__, **{library: version(library) for library in LIBRARIES}},
     }
 
 

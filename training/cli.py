@@ -1,0 +1,106 @@
+"""The commands of those who train: ``foretier check`` and ``foretier train``."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from configs.command import ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from configs.settings import Environment, Settings
+    from features.orders import Cleaned
+    from training.pipeline import Trained
+
+app = typer.Typer(no_args_is_help=True)
+
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until", formats=["%Y-%m-%d"], metavar="DATE", show_default=False,
+        help="Never read rows ordered on or after this day.",
+    ),
+]  # fmt: skip
+
+
+@app.command()
+@reported
+def check(config: ConfigFile = None, orders: OrdersPath = None, until: Until = None, json_file: JsonFile = None) -> None:
+    """Read and clean the transactions, train nothing, and say what was found."""
+    from configs.settings import Environment
+    from features.history_check import horizon_support
+    from training.report import check_report
+
+    screen, settings = console(json_file), read_settings(config, orders)
+    environment = Environment.read()
+    cleaned = clean(settings, environment, screen, _day(until))
+    support = horizon_support(cleaned.report, settings)
+    screen.print(check_report(cleaned.report, support, settings, rejected_file(environment)))
+    if json_file is not None:
+        horizons = [{"horizon_days": one.horizon_days, "supported": one.supported, "reason": one.reason} for one in support]
+        write_json(json_file, {**cleaned.report.as_dict(), "horizons": horizons})
+
+
+@app.command()
+@reported
+def train(config: ConfigFile = None, orders: OrdersPath = None, until: Until = None, json_file: JsonFile = None) -> None:
+    """Train on the transactions, evaluate on the last complete horizon, register the model as champion."""
+    from configs.settings import Environment
+    from training.pipeline import summary
+    from training.report import training_report
+
+    screen, settings = console(json_file), read_settings(config, orders)
+    environment = Environment.read()
+    trained = run_training(clean(settings, environment, screen, _day(until)), settings, environment, screen)
+    screen.print(training_report(trained))
+    if json_file is not None:
+        write_json(json_file, summary(trained))
+
+
+def clean(settings: Settings, environment: Environment, screen: Console, until: date | None = None) -> Cleaned:
+    """Read and clean under a spinner; rejected rows are written beside the state."""
+    from features.engine import connect
+    from features.orders import clean_orders
+    from features.transactions import read_transactions
+
+    connection = connect(threads=settings.training.threads, memory_gb=settings.training.memory_gb)
+    with screen.status("Reading and cleaning the transactions"):
+        transactions = read_transactions(settings.source, connection=connection)
+        today = datetime.now(settings.zone).date()
+        return clean_orders(
+            transactions, settings, today=today, until=until, rejected_to=rejected_file(environment)
+        )
+
+
+def run_training(cleaned: Cleaned, settings: Settings, environment: Environment, screen: Console) -> Trained:
+    """Train under a progress bar."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from training.pipeline import plan, steps
+    from training.pipeline import train as train_all
+
+    planned = plan(cleaned, settings)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=screen, transient=True) as bars:
+        bar = bars.add_task("Starting", total=steps(planned))
+        begun = 0
+
+        def progress(what: str) -> None:
+            nonlocal begun
+            bars.update(bar, completed=begun, description=what)
+            begun += 1
+
+        return train_all(cleaned, settings, environment, planned, progress)
+
+
+def rejected_file(environment: Environment) -> Any:
+    """Where rejected rows are written."""
+    return environment.home / "rejected.parquet"
+
+
+def _day(given: datetime | None) -> date | None:
+    return None if given is None else given.date()

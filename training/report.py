@@ -1,0 +1,135 @@
+"""What ``foretier check`` and ``foretier train`` show in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from configs.command import one_line
+from configs.days import date_of
+from configs.settings import Settings
+from features.cleaning_report import CleaningReport
+from features.history_check import HorizonSupport
+from training.evaluation import PERFECT, SERVED, Evaluation
+from training.pipeline import Trained
+
+LONGEST_EXAMPLE = 60
+
+
+def check_report(
+    report: CleaningReport, support: Sequence[HorizonSupport], settings: Settings, rejected: Path
+) -> RenderableType:
+    """Rows by what became of them, the customers, and the horizons that the history supports."""
+    parts: list[RenderableType] = [_rows(report)]
+    if report.rejected_rows:
+        parts.append(Text(f"Rejected rows, each with its reason: {rejected}", style="dim"))
+    parts += [Text(), _facts(report, settings), Text(), _horizons(support)]
+    return Group(*parts)
+
+
+def training_report(trained: Trained) -> RenderableType:
+    """Accuracy beside the naive rules, and what was registered."""
+    parts: list[RenderableType] = []
+    if trained.evaluation is not None:
+        parts += [accuracy_table(trained.evaluation), Text(), churn_table(trained.evaluation), Text()]
+    else:
+        parts += [Text(f"Accuracy unknown: {trained.not_evaluated}.", style="yellow"), Text()]
+    parts.append(
+        Text(
+            f"Champion: foretier version {trained.version}, trained on {len(trained.plan.final)} cutoffs as of {trained.as_of}, "
+            f"{trained.plan.horizon_days} days ahead, {trained.customers:,} customers."
+        )
+    )
+    return Group(*parts)
+
+
+def accuracy_table(evaluation: Evaluation) -> Table:
+    """How well each way to predict value finds the realised value."""
+    end = date_of(evaluation.cutoff + evaluation.horizon_days)
+    table = Table(
+        title=f"Accuracy on the held-back {evaluation.horizon_days} days from {date_of(evaluation.cutoff)} to before {end}",
+        caption="Gini: 1 = perfect ranking, 0 = random. Top 10 %: share of the value that the best-ranked tenth turned out to hold. "
+        "Total: predicted / realised.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("Value predicted by", no_wrap=True)
+    for name in ("Gini", "Rank corr.", "Top 5 %", "Top 10 %", "Top 20 %", "Total"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in evaluation.value:
+        table.add_row(
+            row.candidate, f"{row.normalized_gini:.3f}", f"{row.rank_correlation:.3f}", f"{row.capture_5:.1%}",
+            f"{row.capture_10:.1%}", f"{row.capture_20:.1%}", "" if row.total_bias is None else f"{row.total_bias:.2f}",
+            style=_style(row.candidate),
+        )  # fmt: skip
+    return table
+
+
+def churn_table(evaluation: Evaluation) -> Table:
+    """How well each way to predict churn tells who stays away."""
+    table = Table(
+        title=f"Churn: {1 - evaluation.buyers_share:.0%} of {evaluation.customers:,} customers did not buy",
+        caption="AUC: 1 = perfect ranking, 0.5 = random. Calibration error: how far said and realised risk lie apart.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("Churn predicted by", no_wrap=True)
+    for name in ("AUC", "Brier skill", "Calibration error"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in evaluation.churn:
+        skill = "" if row.brier_skill is None else f"{row.brier_skill:.3f}"
+        error = "" if row.calibration_error is None else f"{row.calibration_error:.3f}"
+        table.add_row(row.candidate, f"{row.auc:.3f}", skill, error, style=_style(row.candidate))
+    return table
+
+
+def _style(candidate: str) -> str:
+    return {SERVED: "bold", PERFECT: "dim"}.get(candidate, "")
+
+
+def _rows(report: CleaningReport) -> Table:
+    table = Table(
+        title=f"{report.rows_in:,} rows in = {report.used:,} used + {report.duplicates:,} duplicates + "
+        f"{report.rejected_rows:,} rejected ({report.rejected_share:.1%})",
+        title_justify="left",
+    )
+    table.add_column("Rows", no_wrap=True)
+    table.add_column("Number", justify="right")
+    table.add_column("For example", overflow="fold")
+    table.add_row("used", f"{report.used:,}", "")
+    table.add_row("exact duplicates", f"{report.duplicates:,}", "")
+    for reason, found in report.rejected.items():
+        table.add_row(f"rejected: {reason}", f"{found.count:,}", _examples(found.examples))
+    return table
+
+
+def _examples(examples: Sequence[str]) -> Text:
+    shown = [one_line(example)[:LONGEST_EXAMPLE] for example in examples[:2]]
+    return Text("; ".join(shown))
+
+
+def _facts(report: CleaningReport, settings: Settings) -> Table:
+    table = Table.grid(padding=(0, 2))
+    facts = {
+        "Orders": f"{report.orders:,} purchases, {report.refunds:,} refunds, {report.cancelled_same_day:,} cancelled the same day",
+        "Customers": f"{report.customers:,}, of whom {report.one_time_share:.0%} bought on one day only",
+        "History": f"{report.first_date} to {report.last_date}, {report.history_days:,} days",
+        "Currency": f"{settings.currency}, days in {settings.time_zone}",
+    }
+    for name, fact in facts.items():
+        table.add_row(Text(name, style="bold"), fact)
+    return table
+
+
+def _horizons(support: Sequence[HorizonSupport]) -> Table:
+    table = Table(title="Horizons that the history supports", title_justify="left")
+    table.add_column("Days", justify="right")
+    table.add_column("Supported")
+    table.add_column("Why")
+    for one in support:
+        table.add_row(str(one.horizon_days), "yes" if one.supported else "no", one.reason)
+    return table
