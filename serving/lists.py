@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -20,7 +20,7 @@ from configs.days import day_number
 from configs.errors import NotFoundError, SettingsError, nearest
 from configs.settings import Settings
 from serving.exports import Column, Table
-from serving.predictions import CustomerScore, Terms, last_order, wire
+from serving.predictions import CustomerScore, Driver, Terms, last_order, stored_drivers
 from serving.store import Position, ScoringRun, Store
 
 CHURN_RISK = "churn-risk"
@@ -120,6 +120,7 @@ def check_filters(filters: Filters, run: ScoringRun) -> None:
 
 def list_row(rank: int, score: CustomerScore, terms: Terms, settings: Settings) -> ListRow:
     """Turn one score into a row of the list."""
+    drivers = stored_drivers(score)
     return ListRow(
         rank=rank,
         customer_id=score.customer_id,
@@ -134,7 +135,7 @@ def list_row(rank: int, score: CustomerScore, terms: Terms, settings: Settings) 
         rfm_segment=score.rfm_segment,
         past_spend_tier=score.past_spend_tier,
         movement=score.movement,
-        reasons=reasons(wire(score, terms)["drivers"]),
+        reasons=tuple(driver.text(terms.currency) for driver in reasons(drivers.value, drivers.churn)),
         action=suggested_action(settings.playbook, score.tier, score.lifecycle_stage),
     )
 
@@ -153,19 +154,18 @@ def suggested_action(playbook: Mapping[str, Mapping[Any, str]], tier: str, stage
     return ""
 
 
-def reasons(drivers: Mapping[str, list[dict[str, Any]]]) -> tuple[str, ...]:
-    """Choose three sentences: two for what raises the churn risk most, one for what makes the customer worth keeping.
+def reasons(value: Sequence[Driver], churn: Sequence[Driver]) -> tuple[Driver, ...]:
+    """Choose three drivers: the two that raise the churn risk most, the one that makes the customer most worth keeping.
 
-    A feature is told once. Where one kind runs short the other fills up, and last come the drivers that lower the risk.
+    A group is told once. Where one kind runs short the other fills up, and last come the drivers that lower the risk.
     """
-    leaving = [driver for driver in drivers["churn"] if driver["effect"] >= LEAST_CHURN_REASON]
-    worth = [driver for driver in drivers["value"] if driver["effect"] > 0.0]
-    staying = [driver for driver in drivers["churn"] if driver["effect"] <= -LEAST_CHURN_REASON]
-    told = {driver["group"] for driver in leaving[:2]}
-    worth_first = [driver for driver in worth if driver["group"] not in told]
-    chosen: dict[str, str] = {}
-    for driver in (*leaving[:2], *worth_first[:1], *leaving[2:], *worth_first[1:], *staying):
-        chosen.setdefault(driver["group"], driver["text"])
+    leaving = [driver for driver in churn if driver.effect >= LEAST_CHURN_REASON]
+    staying = [driver for driver in churn if driver.effect <= -LEAST_CHURN_REASON]
+    told = {driver.group for driver in leaving[:2]}
+    worth = [driver for driver in value if driver.effect > 0.0 and driver.group not in told]
+    chosen: dict[str, Driver] = {}
+    for driver in (*leaving[:2], *worth[:1], *leaving[2:], *worth[1:], *staying):
+        chosen.setdefault(driver.group, driver)
     return tuple(chosen.values())[:REASONS]
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from configs.days import date_of, day_number
 from features.catalog import CATALOG, GROUPS, Feature
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 VALUE_DECIMALS = 4
 CHURN_DECIMALS = 6
 PROBABILITY = "probability"
+What = Literal["value", "churn"]
 
 _FEATURES: dict[str, Feature] = {feature.name: feature for feature in CATALOG}
 HEADLINES: dict[str, Feature] = {group.name: _FEATURES[group.headline] for group in GROUPS}
@@ -72,6 +73,45 @@ class CustomerScore:
     drivers: str
 
 
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What one driver group adds to one prediction (``effect``), with the customer's value of its headline feature."""
+
+    what: What
+    group: str
+    value: float | None
+    effect: float
+
+    def text(self, currency: str) -> str:
+        """Say the driver in a sentence."""
+        phrase = HEADLINES[self.group].phrase(self.value, currency)
+        if self.what == "value":
+            return value_sentence(phrase, self.effect, currency)
+        return churn_sentence(phrase, self.effect)
+
+    def wire(self, currency: str) -> dict[str, Any]:
+        """Give the driver as an application reads it."""
+        return {
+            "feature": HEADLINES[self.group].name,
+            "group": self.group,
+            "value": self.value,
+            "unit": HEADLINES[self.group].unit,
+            "effect": self.effect,
+            "effect_unit": currency if self.what == "value" else PROBABILITY,
+            "text": self.text(currency),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDrivers:
+    """One customer's drivers, the largest effect first: average + sum of the effects = prediction."""
+
+    value_average: float
+    churn_average: float
+    value: tuple[Driver, ...]
+    churn: tuple[Driver, ...]
+
+
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(CustomerScore))
 NUMBER_COLUMNS = (
     "predicted_value", "purchase_probability", "churn_risk", "value_if_active", "value_at_risk", "total_spend",
@@ -99,7 +139,7 @@ def customer_scores(features: pd.DataFrame, predictions: pd.DataFrame, drivers: 
 
 def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
     """Give one prediction as an application reads it: plain types, ISO dates, full-precision numbers, no NaN."""
-    drivers = json.loads(score.drivers)
+    drivers = stored_drivers(score)
     return {
         "customer_id": score.customer_id,
         "as_of": terms.as_of.isoformat(),
@@ -118,12 +158,23 @@ def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
         "lifecycle_stage": score.lifecycle_stage,
         "rfm_segment": score.rfm_segment,
         "abc_class": score.abc_class,
-        "average": {"predicted_value": drivers["average"]["value"], "churn_risk": drivers["average"]["churn"]},
+        "average": {"predicted_value": drivers.value_average, "churn_risk": drivers.churn_average},
         "drivers": {
-            "value": [_wire_driver(driver, terms.currency, money=True) for driver in drivers["value"]],
-            "churn": [_wire_driver(driver, terms.currency, money=False) for driver in drivers["churn"]],
+            "value": [driver.wire(terms.currency) for driver in drivers.value],
+            "churn": [driver.wire(terms.currency) for driver in drivers.churn],
         },
     }
+
+
+def stored_drivers(score: CustomerScore) -> StoredDrivers:
+    """Read the compact drivers of a score."""
+    packed = json.loads(score.drivers)
+    return StoredDrivers(
+        value_average=packed["average"]["value"],
+        churn_average=packed["average"]["churn"],
+        value=tuple(Driver("value", *driver) for driver in packed["value"]),
+        churn=tuple(Driver("churn", *driver) for driver in packed["churn"]),
+    )
 
 
 def last_order(score: CustomerScore) -> date:
@@ -160,21 +211,6 @@ def _points_words(points: float) -> str:
     if points >= 0.95:
         return f"{points:.0f} point{'' if round(points) == 1 else 's'}"
     return f"{points:.1f} points" if points >= 0.05 else "less than 0.1 points"
-
-
-def _wire_driver(driver: list[Any], currency: str, *, money: bool) -> dict[str, Any]:
-    group, value, effect = driver
-    headline = HEADLINES[group]
-    phrase = headline.phrase(value, currency)
-    return {
-        "feature": headline.name,
-        "group": group,
-        "value": value,
-        "unit": headline.unit,
-        "effect": effect,
-        "effect_unit": currency if money else PROBABILITY,
-        "text": value_sentence(phrase, effect, currency) if money else churn_sentence(phrase, effect),
-    }
 
 
 def _checked(predictions: pd.DataFrame, name: str) -> list[Any]:

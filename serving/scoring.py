@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from configs.days import date_of, day_number
 from configs.errors import HistoryError
 from configs.files import replacing
-from serving.predictions import HEADLINES, SCORE_COLUMNS, CustomerScore, Terms, last_order, predicted
+from serving.predictions import HEADLINES, SCORE_COLUMNS, CustomerScore, Terms, last_order, predicted, stored_drivers
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -110,9 +109,9 @@ def _columns(scores: Sequence[CustomerScore], terms: Terms) -> dict[str, list[An
     plain = [name for name in SCORE_COLUMNS if name not in ("last_order_day", "drivers")]
     columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in scores] for name in plain}
     columns["last_order"] = [last_order(one) for one in scores]
-    drivers = [json.loads(one.drivers) for one in scores]
+    drivers = [stored_drivers(one) for one in scores]
     for what in ("value", "churn"):
-        effects = [{group: effect for group, _, effect in one[what]} for one in drivers]
+        effects = [{driver.group: driver.effect for driver in getattr(one, what)} for one in drivers]
         columns |= {f"{what}_driver_{group}": [one[group] for one in effects] for group in HEADLINES}
     for name in ("as_of", "horizon_days", "currency", "model_version"):
         columns[name] = [getattr(terms, name)] * len(scores)

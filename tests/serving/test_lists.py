@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +27,7 @@ from serving.lists import (
     wire_list,
     wire_page,
 )
-from serving.predictions import CustomerScore
+from serving.predictions import CustomerScore, Driver, wire
 from serving.store import ScoringRun, Store
 
 MakeScores = Callable[..., list[CustomerScore]]
@@ -68,8 +68,7 @@ def test_rows_come_by_falling_value_at_risk(store: Store, scores: list[CustomerS
     assert [row.rank for row in rows] == list(range(1, 121))
 
 
-@pytest.mark.usefixtures("run")
-def test_a_row_tells_the_score(store: Store, scores: list[CustomerScore]) -> None:
+def test_a_row_tells_the_score(store: Store, scores: list[CustomerScore], run: ScoringRun) -> None:
     by_id = {score.customer_id: score for score in scores}
     for row in all_rows(store):
         score = by_id[row.customer_id]
@@ -78,7 +77,8 @@ def test_a_row_tells_the_score(store: Store, scores: list[CustomerScore]) -> Non
         assert row.days_since_last_order == (date(2011, 6, 12) - row.last_order).days >= 1
         assert row.risk_band == ("high" if row.churn_risk >= 0.7 else "medium" if row.churn_risk >= 0.4 else "low")
         assert row.action == DEFAULT_PLAYBOOK[row.tier if row.tier != "Bronze" else "any"][row.lifecycle_stage]  # type: ignore[index]
-        assert len(row.reasons) == 3
+        sentences = {driver["text"] for of in wire(score, run.terms)["drivers"].values() for driver in of}
+        assert len(row.reasons) == len(sentences & set(row.reasons)) == 3
 
 
 @pytest.mark.usefixtures("run")
@@ -177,39 +177,40 @@ def test_the_playbook_falls_back() -> None:
     assert suggested_action({}, "Gold", "active") == ""
 
 
-def driver(group: str, effect: float, what: str) -> dict[str, Any]:
-    return {"group": group, "effect": effect, "text": f"{what} {group}"}
+def drivers(what: Literal["value", "churn"], **effects: float) -> list[Driver]:
+    return [Driver(what, group, 1.0, effect) for group, effect in effects.items()]
 
 
 def test_reasons_are_two_for_leaving_and_one_for_keeping() -> None:
-    churn = [
-        driver(group, effect, "churn")
-        for group, effect in [("a", 0.2), ("b", -0.1), ("c", 0.09), ("d", 0.05), ("e", 0.001)]
-    ]
-    value = [driver(group, effect, "value") for group, effect in [("a", 90.0), ("b", 80.0), ("c", -10.0), ("d", 5.0)]]
-    assert reasons({"churn": churn, "value": value}) == ("churn a", "churn c", "value b")
-    assert reasons({"churn": churn, "value": []}) == ("churn a", "churn c", "churn d")
-    assert reasons({"churn": [driver("a", 0.2, "churn")], "value": value}) == ("churn a", "value b", "value d")
-    assert reasons({"churn": churn[1:2], "value": value[2:3]}) == ("churn b",)
-    assert reasons({"churn": [], "value": []}) == ()
+    churn = drivers("churn", a=0.2, b=-0.1, c=0.09, d=0.05, e=0.001)
+    value = drivers("value", a=90.0, b=80.0, c=-10.0, d=5.0)
+
+    def told(value: list[Driver], churn: list[Driver]) -> list[str]:
+        return [f"{driver.what} {driver.group}" for driver in reasons(value, churn)]
+
+    assert told(value, churn) == ["churn a", "churn c", "value b"]
+    assert told([], churn) == ["churn a", "churn c", "churn d"]
+    assert told(value, churn[:1]) == ["churn a", "value b", "value d"]
+    assert told(value[2:3], churn[1:2]) == ["churn b"]
+    assert told([], []) == []
 
 
 @pytest.mark.usefixtures("run")
 def test_the_wire_is_plain_json(store: Store, run: ScoringRun) -> None:
     page = churn_risk_page(store, SETTINGS, Filters(("Gold",), 0.25), limit=3)
-    wire = wire_page(page)
-    assert json.loads(json.dumps(wire, allow_nan=False)) == wire
-    assert list(wire) == [
+    told = wire_page(page)
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert list(told) == [
         "list", "as_of", "horizon_days", "horizon_end", "currency", "model_version", "scoring_run", "tiers",
         "min_risk", "total",
         "customers", "next_cursor",
     ]  # fmt: skip
-    assert (wire["tiers"], wire["min_risk"], wire["scoring_run"], wire["horizon_end"]) == (
+    assert (told["tiers"], told["min_risk"], told["scoring_run"], told["horizon_end"]) == (
         ["Gold"], 0.25, run.run_id, "2011-12-09",
     )  # fmt: skip
     whole = wire_list(*churn_risk_rows(store, SETTINGS, Filters(("Gold",), 0.25)), page.filters)
-    assert whole["customers"][:3] == wire["customers"]
-    assert whole["total"] == wire["total"] == len(whole["customers"])
+    assert whole["customers"][:3] == told["customers"]
+    assert whole["total"] == told["total"] == len(whole["customers"])
 
 
 @pytest.mark.usefixtures("run")
