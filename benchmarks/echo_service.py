@@ -7,7 +7,7 @@ from typing import Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
-import bentoml  # noqa: E402
+import bentoml
 
 
 @bentoml.service(name="echo", workers=1)

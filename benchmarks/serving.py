@@ -2,9 +2,9 @@
 
     python benchmarks/serving.py [--config configs/cdnow.yaml] [--seconds 5] [--connections 8]
 
-Uses the champion and the published run under ``FORETIER_HOME`` where there are any; otherwise trains and scores first, in a
-folder of its own. Every connection sends its next request when the last one is answered; the client is a bare socket, so that
-it takes little of the processors that the server needs. Prints a table; asserts nothing but that all answers are 200.
+Uses the champion and the published run under ``FORETIER_HOME`` where there are any; otherwise trains and scores first,
+in a folder of its own. Every connection sends its next request when the last one is answered; the client is a bare socket,
+so that it takes little of the processors that the server needs. Prints a table; asserts nothing but answers of 200.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
-ORDERS = [{"ordered_at": f"199{year}-{month:02d}-15", "amount": 10.0 + month, "items": 2} for year in (7,) for month in range(1, 13, 2)]
+ORDERS = [
+    {"ordered_at": f"199{year}-{month:02d}-15", "amount": 10.0 + month, "items": 2}
+    for year in (7,)
+    for month in range(1, 13, 2)
+]
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,25 @@ def main() -> None:
     _prepare(config, environment)
     port, echo_port = _free_port(), _free_port()
     serve = [sys.executable, "foretier.py", "serve", "--config", config, "--port", str(port)]
-    echo = [sys.executable, "-m", "bentoml", "serve", "echo_service:Echo", "--host", "127.0.0.1", "--port", str(echo_port)]
-    table = Table(title=f"{arguments.connections} connections, {arguments.seconds:g} s each, {os.cpu_count()} processors")
+    echo = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "echo_service:Echo",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(echo_port),
+    ]
+    table = Table(
+        title=f"{arguments.connections} connections, {arguments.seconds:g} s each, {os.cpu_count()} processors"
+    )
     for heading in ("request", "requests/s", "p50 ms", "p95 ms", "p99 ms", "answers"):
         table.add_column(heading, justify="left" if heading == "request" else "right")
-    with _server(serve, ROOT, environment, f"http://127.0.0.1:{port}/readyz"), _server(
-        echo, ROOT / "benchmarks", environment, f"http://127.0.0.1:{echo_port}/readyz"
+    with (
+        _server(serve, ROOT, environment, f"http://127.0.0.1:{port}/readyz"),
+        _server(echo, ROOT / "benchmarks", environment, f"http://127.0.0.1:{echo_port}/readyz"),
     ):
         for load in _loads(port, echo_port):
             asyncio.run(_measure(load, arguments.connections, 1.0))
@@ -80,13 +97,20 @@ def _prepare(config: str, environment: dict[str, str]) -> None:
     if (Path(environment["FORETIER_HOME"]) / "scores.db").exists():
         return
     for command in ("train", "score"):
-        subprocess.run([sys.executable, "foretier.py", command, "--config", config], cwd=ROOT, env=environment, check=True)
+        subprocess.run(
+            [sys.executable, "foretier.py", command, "--config", config], cwd=ROOT, env=environment, check=True
+        )
 
 
 @contextmanager
 def _server(command: list[str], folder: Path, environment: dict[str, str], ready: str) -> Iterator[None]:
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         _wait(process, ready)
@@ -115,7 +139,9 @@ def _loads(port: int, echo_port: int) -> Iterator[Load]:
     page = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/lists/churn-risk?limit=1000"))
     ids = [row["customer_id"] for row in page["customers"]]
     one, ten = _body(1), _body(10)
-    yield Load("GET /v1/customers/{id}", port, [_request("GET", f"/v1/customers/{quote(one_id, safe='')}") for one_id in ids])
+    yield Load(
+        "GET /v1/customers/{id}", port, [_request("GET", f"/v1/customers/{quote(one_id, safe='')}") for one_id in ids]
+    )
     yield Load("POST /v1/predictions, 1 customer", port, [_request("POST", "/v1/predictions", one)])
     yield Load("POST /v1/predictions, 10 customers", port, [_request("POST", "/v1/predictions", ten)])
     yield Load("GET /livez", port, [_request("GET", "/livez")])
@@ -128,8 +154,8 @@ def _body(customers: int) -> dict[str, Any]:
 
 def _request(method: str, path: str, document: Any = None) -> bytes:
     body = b"" if document is None else json.dumps(document).encode()
-    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    headers = f"host: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{headers}\r\n".encode() + body
 
 
 async def _measure(load: Load, connections: int, seconds: float) -> list[float]:

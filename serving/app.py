@@ -47,7 +47,9 @@ class Asked:
         if not self._raw_query:
             return {}
         try:
-            pairs = parse_qsl(self._raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+            pairs = parse_qsl(
+                self._raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100
+            )
         except ValueError:  # UnicodeDecodeError is one
             raise invalid([Fault("query", "is not percent-encoded UTF-8, or has more than 100 parameters")]) from None
         values: dict[str, list[str]] = {}
@@ -146,9 +148,13 @@ class Api:
         query = list_query(asked.query(WHOLE))
         table, name = await self._table(query)
         store, run = self._live.store(), await self._live.published()
-        rows = await self._live.read(lambda: store.matching(run.run_id, tiers=query.filters.tiers, min_risk=query.filters.min_risk))
+        rows = await self._live.read(
+            lambda: store.matching(run.run_id, tiers=query.filters.tiers, min_risk=query.filters.min_risk)
+        )
         if min(rows, query.top or rows) > MAX_SHEET_ROWS:
-            message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
+            message = (
+                f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
+            )
             raise invalid([Fault("query.top", message)])
         body = await self._live.score(lambda: xlsx_bytes(table))
         return Response(body, media_type=XLSX_TYPE, headers=_download(f"{name}.xlsx"))
@@ -216,7 +222,7 @@ def json_response(document: Any) -> Response:
 
 
 def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Turn what a handler raises into the one error shape; what nobody foresaw is logged without any value of the request."""
+    """Turn what a handler raises into the one error shape; the unforeseen is logged without a value of the request."""
 
     async def endpoint(request: Request) -> Response:
         try:

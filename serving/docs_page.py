@@ -1,4 +1,4 @@
-"""The page for people at ``/docs``: the OpenAPI description as plain HTML, without any script, font or address elsewhere."""
+"""The page for people at ``/docs``: the OpenAPI description as plain HTML: no script, no font, no foreign address."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ from html import escape
 from typing import Any
 
 DOCS_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
 }
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; background: #fff; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { color: #1d2733; background: #fff; }
 h1 { margin-bottom: 0; } h2 { margin: 2.5rem 0 .5rem; font-size: 1.1rem; }
-code, pre { font-family: ui-monospace, monospace; font-size: .9em; } pre { background: #f4f6f8; padding: .8rem; overflow-x: auto; }
-.method { display: inline-block; min-width: 3.2em; padding: 0 .4em; border-radius: .3em; background: #124e78; color: #fff; text-align: center; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-top: 1px solid #dde3e8; }
-summary { cursor: pointer; } td:first-child { white-space: nowrap; }
-@media (prefers-color-scheme: dark) { body { color: #dfe6ec; background: #14191f; } pre { background: #1f262e; } td, th { border-color: #36414c; } a { color: #8cc4ff; } }
-"""  # noqa: E501
+code { font-family: ui-monospace, monospace; font-size: .9em; }
+.method { display: inline-block; min-width: 3.2em; padding: 0 .4em; border-radius: .3em; text-align: center; }
+.method { background: #124e78; color: #fff; }
+table { border-collapse: collapse; width: 100%; }
+td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-top: 1px solid #dde3e8; }
+td:first-child { white-space: nowrap; }
+summary { cursor: pointer; }
+@media (prefers-color-scheme: dark) {
+  body { color: #dfe6ec; background: #14191f; }
+  td { border-color: #36414c; }
+  a { color: #8cc4ff; }
+}
+"""
 
 
 def docs_page(document: dict[str, Any]) -> str:
@@ -33,7 +42,9 @@ def _page(text: str) -> str:
     document = json.loads(text)
     info, schemas = document["info"], document["components"]["schemas"]
     operations = "".join(
-        _operation(path, method, operation) for path, methods in document["paths"].items() for method, operation in methods.items()
+        _operation(path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
     )
     models = "".join(_schema(name, schema) for name, schema in sorted(schemas.items()))
     return (
@@ -56,7 +67,8 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     )
     body = f"<p>Body: {_body(operation['requestBody'])}</p>" if "requestBody" in operation else ""
     return (
-        f'<h2 id="{escape(operation["operationId"])}"><span class="method">{escape(method.upper())}</span> <code>{escape(path)}</code></h2>'
+        f'<h2 id="{escape(operation["operationId"])}"><span class="method">{escape(method.upper())}</span> '
+        f"<code>{escape(path)}</code></h2>"
         f"<p>{escape(operation['summary'])}. {escape(operation.get('description', ''))}</p>{body}"
         f"{f'<table>{parameters}</table>' if parameters else ''}"
         f"<details><summary>Answers</summary><table>{answers}</table></details>"
@@ -66,7 +78,8 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
 def _schema(name: str, schema: dict[str, Any]) -> str:
     required = schema.get("required", [])
     rows = "".join(
-        f"<tr><td><code>{escape(key)}</code></td><td>{_type(value)}{'' if key in required else ', optional'} {escape(value.get('description', ''))}</td></tr>"
+        f"<tr><td><code>{escape(key)}</code></td><td>{_type(value)}{'' if key in required else ', optional'} "
+        f"{escape(value.get('description', ''))}</td></tr>"
         for key, value in schema.get("properties", {}).items()
     )
     return (
@@ -76,7 +89,10 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 
 
 def _body(answer: dict[str, Any]) -> str:
-    return " ".join(f"<code>{escape(media)}</code> {_type(content['schema'])}" for media, content in answer.get("content", {}).items())
+    return " ".join(
+        f"<code>{escape(media)}</code> {_type(content['schema'])}"
+        for media, content in answer.get("content", {}).items()
+    )
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -90,5 +106,9 @@ def _type(schema: dict[str, Any]) -> str:
         return "one of " + ", ".join(f"<code>{escape(str(choice))}</code>" for choice in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
-    bounds = [f"{word} {schema[key]}" for key, word in (("minimum", "from"), ("maximum", "to"), ("default", "default")) if key in schema]
+    bounds = [
+        f"{word} {schema[key]}"
+        for key, word in (("minimum", "from"), ("maximum", "to"), ("default", "default"))
+        if key in schema
+    ]
     return escape(" ".join([schema.get("format", schema.get("type", "anything")), *bounds]))

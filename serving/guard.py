@@ -1,13 +1,14 @@
 """The outermost ASGI layer: what does not belong to the contract never reaches BentoML.
 
-BentoML's server has no body limit, takes NaN and drops unknown fields; it counts requests per raw path, so that every unknown
-path and every customer id would become a series of its own in ``/metrics``; its own pages load a third-party script, and its
-error bodies have several shapes. Therefore, for every request, in this order:
+BentoML's server has no body limit, takes NaN and drops unknown fields; it counts requests per raw path, so that every
+unknown path and every customer id would become a series of its own in ``/metrics``; its own pages load a third-party
+script, and its error bodies have several shapes. Therefore, for every request, in this order:
 
 1. the path is matched against the routes of the contract: 404, 405;
 2. the body is checked: 413 before it is read, 415, 400 (see ``serving.strict_json``);
-3. the request is passed on under the route's template as its path (``/v1/customers/{customer_id}``), with what was read in a
-   :class:`Passage`: the parts of the path decoded once, so ids may hold blanks and slashes, and no id gets into logs and metrics;
+3. the request is passed on under the route's template as its path (``/v1/customers/{customer_id}``), with what was read
+   in a :class:`Passage`: the parts of the path are decoded once, so ids may hold blanks and slashes, and no id gets
+   into logs and metrics;
 4. whatever comes back as an error in another shape than ours is replaced by the one shape.
 """
 

@@ -1,8 +1,9 @@
 """What the running service answers from: the settings, the champion model and the published scoring run.
 
-Each may be missing when the service starts and is picked up later, without a restart; what is missing is said by
-:meth:`Live.missing`. Work that blocks (the database, the model) runs in two small thread pools, so that a large request never
-delays the others for long: neither the event loop nor the reads wait for the model.
+Each may be missing when the service starts and is picked up later, without a restart; :meth:`Live.check_ready` says
+what is missing. When a run by another model version is published, the champion is fetched again: lookups and
+predictions then speak of the same model. Work that blocks (the database, the model) runs in two small thread pools, so
+that a large request never delays the others for long: neither the event loop nor the reads wait for the model.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ class Live:
     """The service's state. ``load_champion`` fetches the champion, or raises ForetierError while there is none."""
 
     def __init__(
-        self, settings_file: Path, environment: Environment, load_champion: Callable[[Environment], LoadedModel] | None = None
+        self,
+        settings_file: Path,
+        environment: Environment,
+        load_champion: Callable[[Environment], LoadedModel] | None = None,
     ) -> None:
         self._settings_file = settings_file
         self._environment = environment
@@ -45,6 +49,7 @@ class Live:
         self._champion: LoadedModel | None = None
         self._store: Store | None = None
         self._faults: dict[str, str] = {}
+        self._compared: int | None = None
         self._published: ScoringRun | None = None
         self._published_until = 0.0
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
@@ -68,10 +73,9 @@ class Live:
             self._store.close()
 
     async def _pick_up(self) -> None:
-        while self._settings is None or self._store is None or self._champion is None:
+        while True:
             await self._in(self._readers, self._fetch)
-            if self._faults:
-                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
     def _fetch(self) -> None:
         """Try for everything that is still missing; note why it cannot be had."""
@@ -81,23 +85,36 @@ class Live:
             self._store = self._attempt("store", lambda: Store(self._environment.store_url))
         if self._champion is None:
             self._champion = self._attempt("model", lambda: self._load_champion(self._environment))
-            if self._champion is not None:
-                logger.info("champion loaded: version %s", self._champion.version)
+        elif (run_id := self._run_of_another_model()) is not None:
+            found = self._attempt("model", lambda: self._load_champion(self._environment))
+            if found is not None:
+                self._champion, self._compared = found, run_id
+
+    def _run_of_another_model(self) -> int | None:
+        """Give the published run, if another version than the loaded one made it and no champion was fetched for it yet."""
+        try:
+            run = None if self._store is None else self._store.published()
+        except ForetierError:
+            return None
+        if run is None or self._champion is None or run.run_id == self._compared:
+            return None
+        return run.run_id if run.terms.model_version != str(self._champion.version) else None
 
     def _attempt(self, what: str, fetch: Callable[[], Result]) -> Result | None:
         try:
             found = fetch()
         except ForetierError as error:
             fault = str(error)
-        except Exception as error:  # noqa: BLE001 - the registry's libraries raise what they like; the service stays up
+        except Exception as error:
             fault = f"the {what} cannot be loaded ({type(error).__name__}); the log of the service tells more"
             if self._faults.get(what) != fault:
                 logger.exception("the %s cannot be loaded", what)
         else:
             self._faults.pop(what, None)
+            logger.info("the %s is loaded", what)
             return found
         if self._faults.get(what) != fault:
-            logger.warning("not ready: %s", fault)
+            logger.warning("the %s is not there yet: %s", what, fault)
         self._faults[what] = fault
         return None
 
@@ -132,12 +149,12 @@ class Live:
         return self._published
 
     async def check_ready(self) -> None:
-        """Raise Refusal (503) with the reason while the settings, a champion that fits them or a run that fits it is missing."""
+        """Raise Refusal (503) while settings, a champion that fits them or a run that fits it is missing."""
         settings, champion = self.settings(), self.champion()
         if champion.model.currency != settings.currency:
             raise not_ready(
-                f"the champion predicts {champion.model.currency} and the settings say {settings.currency}: use the settings "
-                "it was trained with, or train again"
+                f"the champion predicts {champion.model.currency} and the settings say {settings.currency}: "
+                "use the settings it was trained with, or train again"
             )
         run = await self.published()
         if run.terms.horizon_days != champion.model.horizon_days:
@@ -171,6 +188,6 @@ def not_ready(reason: str) -> Refusal:
 
 def _from_registry(environment: Environment) -> LoadedModel:
     from models.registry import champion
-    from serving import request_scoring  # noqa: F401 - imported now, so that no request has to wait for it
+    from serving import request_scoring
 
     return champion(environment)

@@ -47,13 +47,13 @@ def openapi() -> dict[str, Any]:
             "title": "Foretier",
             "version": _version(),
             "description": "What each customer will be worth, how likely each is to leave, and why. "
-            "Every failure has one shape: {\"error\": {\"code\", \"message\", \"details\": [{\"path\", \"message\"}]}}; "
-            "so have those of paths and methods that are not listed here (404, 405).",
+            'Every failure has one shape, {"error": {"code", "message", "details": [{"path", "message"}]}}: '
+            "also those of paths and methods that are not listed here (404, 405).",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
-    }  # fmt: skip
+    }
 
 
 def _version() -> str:
@@ -94,67 +94,121 @@ def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any)
 
 
 _TIERS = _parameter(
-    "tier", "Only these tiers; may be given several times", {"type": "array", "items": {"type": "string"}}, style="form", explode=True
+    "tier",
+    "Only these tiers; may be given several times",
+    {"type": "array", "items": {"type": "string"}},
+    style="form",
+    explode=True,
 )
-_MIN_RISK = _parameter("min_risk", "Only customers with at least this churn risk", {"type": "number", "minimum": 0, "maximum": 1})
-_TOP = _parameter("top", "Only so many, from the top of the list", {"type": "integer", "minimum": 1, "maximum": MAX_TOP})
+_MIN_RISK = _parameter(
+    "min_risk", "Only customers with at least this churn risk", {"type": "number", "minimum": 0, "maximum": 1}
+)
+_TOP = _parameter(
+    "top", "Only so many, from the top of the list", {"type": "integer", "minimum": 1, "maximum": MAX_TOP}
+)
 _LIMIT = _parameter(
     "limit", "Customers on one page", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE_ROWS, "default": PAGE_ROWS}
 )
 _CURSOR = _parameter("cursor", "next_cursor of the page before", {"type": "string"})
 
 _CUSTOMER_ID = {
-    "name": "customer_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1},
+    "name": "customer_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1},
     "description": "The exact id; what is no letter or digit percent-encoded (a/b is a%2Fb)",
-}  # fmt: skip
+}
 
 _OPERATIONS: dict[Route, dict[str, Any]] = {
     routes.CUSTOMER: _operation(
-        "getCustomer", "Tier, value, churn risk and drivers of one customer, from the published run",
-        _json("The prediction", schemas.Prediction), (400, 404, 500, 503, 504), parameters=[_CUSTOMER_ID],
+        "getCustomer",
+        "Tier, value, churn risk and drivers of one customer, from the published run",
+        _json("The prediction", schemas.Prediction),
+        (400, 404, 500, 503, 504),
+        parameters=[_CUSTOMER_ID],
     ),
     routes.PREDICTIONS: _operation(
-        "predict", "Predictions for customers that bring their own orders",
-        _json("One prediction for each customer, in the order of the request", schemas.Predictions), (400, 413, 415, 500, 503, 504),
+        "predict",
+        "Predictions for customers that bring their own orders",
+        _json("One prediction for each customer, in the order of the request", schemas.Predictions),
+        (400, 413, 415, 500, 503, 504),
         requestBody={"required": True, "content": _content(JSON_TYPE, _reference(schemas.PredictionRequest))},
-        description="The same numbers as batch scoring of the same orders. Send all orders of a customer before as_of: what is left "
-        "out did not happen. An order on or after as_of is refused (400), and so is a customer without a purchase before it "
-        "(400, no_purchase). At most 1,000 customers and 100,000 orders at once.",
+        description="The same numbers as batch scoring of the same orders. Send all orders of a customer before as_of: "
+        "what is left out did not happen. An order on or after as_of is refused (400), and so is a customer without a "
+        "purchase before it (400, no_purchase). At most 1,000 customers and 100,000 orders at once.",
     ),
     routes.CHURN_RISK: _operation(
-        "listChurnRisk", "Customers by falling value at risk, page by page, all from one scoring run",
-        _json("One page", schemas.ChurnRiskPage), _READ, parameters=[_TIERS, _MIN_RISK, _LIMIT, _CURSOR],
+        "listChurnRisk",
+        "Customers by falling value at risk, page by page, all from one scoring run",
+        _json("One page", schemas.ChurnRiskPage),
+        _READ,
+        parameters=[_TIERS, _MIN_RISK, _LIMIT, _CURSOR],
     ),
     routes.CHURN_RISK_CSV: _operation(
-        "listChurnRiskCsv", "The churn-risk list as a CSV file for spreadsheets",
-        _file("The file", CSV_TYPE), _READ, parameters=[_TIERS, _MIN_RISK, _TOP],
+        "listChurnRiskCsv",
+        "The churn-risk list as a CSV file for spreadsheets",
+        _file("The file", CSV_TYPE),
+        _READ,
+        parameters=[_TIERS, _MIN_RISK, _TOP],
     ),
     routes.CHURN_RISK_XLSX: _operation(
-        "listChurnRiskXlsx", "The churn-risk list as an Excel workbook",
-        _file("The file", XLSX_TYPE), _READ, parameters=[_TIERS, _MIN_RISK, _TOP],
+        "listChurnRiskXlsx",
+        "The churn-risk list as an Excel workbook",
+        _file("The file", XLSX_TYPE),
+        _READ,
+        parameters=[_TIERS, _MIN_RISK, _TOP],
     ),
     routes.TIERS: _operation(
-        "getTiers", "Customers, value and risk by tier, and the movement from past-spend tiers", _json("The tiers", schemas.TiersView), _READ,
+        "getTiers",
+        "Customers, value and risk by tier, and the movement from past-spend tiers",
+        _json("The tiers", schemas.TiersView),
+        _READ,
     ),
     routes.MODEL: _operation("getModel", "The champion model", _json("The model", schemas.ModelView), _READ),
     routes.LIVE: _operation("live", "The process serves", _json("It does", schemas.State)),
-    routes.READY: _operation("ready", "The champion and a published run that fits it are there", _json("They are", schemas.State), (500, 503, 504)),
+    routes.READY: _operation(
+        "ready",
+        "The champion and a published run that fits it are there",
+        _json("They are", schemas.State),
+        (500, 503, 504),
+    ),
     routes.METRICS: _operation(
-        "metrics", "Metrics for Prometheus", {"description": "The metrics", "content": _content(METRICS_TYPE, {"type": "string"})},
+        "metrics",
+        "Metrics for Prometheus",
+        {"description": "The metrics", "content": _content(METRICS_TYPE, {"type": "string"})},
     ),
     routes.OPENAPI: _operation(
-        "openapi", "This description", {"description": "OpenAPI", "content": _content(JSON_TYPE, {"type": "object"})},
+        "openapi",
+        "This description",
+        {"description": "OpenAPI", "content": _content(JSON_TYPE, {"type": "object"})},
     ),
-    routes.DOCS: _operation("docs", "This description, for people", {"description": "A page", "content": _content(HTML_TYPE, {"type": "string"})}),
+    routes.DOCS: _operation(
+        "docs",
+        "This description, for people",
+        {"description": "A page", "content": _content(HTML_TYPE, {"type": "string"})},
+    ),
     routes.HOME: {
-        "operationId": "home", "summary": "To /docs",
-        "responses": {"307": {"description": "To /docs"}, **{str(status): _json(_ERRORS[status], schemas.Error) for status in (500, 504)}},
+        "operationId": "home",
+        "summary": "To /docs",
+        "responses": {
+            "307": {"description": "To /docs"},
+            **{str(status): _json(_ERRORS[status], schemas.Error) for status in (500, 504)},
+        },
     },
-}  # fmt: skip
+}
 
 _MODELS: tuple[tuple[type[BaseModel], Any], ...] = (
     (schemas.PredictionRequest, "validation"),
-    *((model, "serialization") for model in (
-        schemas.Prediction, schemas.Predictions, schemas.ChurnRiskPage, schemas.TiersView, schemas.ModelView, schemas.State, schemas.Error,
-    )),
-)  # fmt: skip
+    *(
+        (model, "serialization")
+        for model in (
+            schemas.Prediction,
+            schemas.Predictions,
+            schemas.ChurnRiskPage,
+            schemas.TiersView,
+            schemas.ModelView,
+            schemas.State,
+            schemas.Error,
+        )
+    ),
+)

@@ -1,7 +1,7 @@
 """What goes over the wire: requests are checked with these models, answers are described by them in the OpenAPI page.
 
-Requests are strict: no unknown field, no text for a number, no NaN. Answers are built by ``serving.predictions`` and the
-store; the tests hold them against the models here.
+Requests are strict: no unknown field, no text for a number, no NaN. Answers are built by ``serving.predictions`` and by
+``serving.lists``; the tests hold them against the models here.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Moment = Annotated[
     AfterValidator(_moment),
     WithJsonSchema({
         "type": "string", "pattern": f"^{_MOMENT.pattern}$", "examples": ["2011-05-01", "2011-05-01T09:30:00+01:00"],
-        "description": "A day, or a time: with an offset it is turned into the business time zone, without one it is in that zone.",
+        "description": "A day, or a time: an offset is turned into the business time zone.",
     }),
 ]  # fmt: skip
 Money = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, allow_inf_nan=False)]
@@ -72,9 +72,11 @@ class _Request(BaseModel):
 
 
 class Order(_Request):
-    """One order, one line of an order (lines of one ``order_id`` and day are summed), or a refund (``amount`` below 0)."""
+    """One order, or one of its lines (summed by ``order_id`` and day), or a refund (``amount`` below 0)."""
 
-    order_id: Identifier | None = Field(default=None, description="Without one, all rows of a customer at one time are one order.")
+    order_id: Identifier | None = Field(
+        default=None, description="Without one, all rows of a customer at one time are one order."
+    )
     ordered_at: Moment
     amount: Money = Field(description="Net amount in the currency of the service; below 0 for a refund.")
     items: Money | None = Field(default=None, description="Number of items, where known.")
@@ -95,7 +97,9 @@ class Customer(_Request):
 class PredictionRequest(_Request):
     """Customers with their orders, to be predicted as of one day."""
 
-    as_of: Day | None = Field(default=None, description="The first day not observed; without it, that of the published scoring run.")
+    as_of: Day | None = Field(
+        default=None, description="The first day not observed; without it, that of the published scoring run."
+    )
     customers: Annotated[list[Customer], Field(min_length=1, max_length=MAX_CUSTOMERS)]
 
     @property
@@ -120,7 +124,9 @@ def prediction_request(document: Any) -> PredictionRequest:
             message = f"is the same as customers[{first}].customer_id: give each customer once, with all orders"
             raise invalid([Fault(f"customers[{index}].customer_id", message)])
     if sum(len(customer.orders) for customer in request.customers) > MAX_ORDERS:
-        raise invalid([Fault("customers", f"hold more than {MAX_ORDERS:,} orders; send the customers in several requests")])
+        raise invalid(
+            [Fault("customers", f"hold more than {MAX_ORDERS:,} orders; send the customers in several requests")]
+        )
     return request
 
 
@@ -139,7 +145,12 @@ def _fault(error: Any) -> Fault:
     if error["type"] == "missing":
         return Fault(path_of(location), "is missing")
     words = error["msg"]
-    for ours, theirs in (("must", "Input should"), ("", "Value error, "), ("must", "List should"), ("must", "String should")):
+    for ours, theirs in (
+        ("must", "Input should"),
+        ("", "Value error, "),
+        ("must", "List should"),
+        ("must", "String should"),
+    ):
         words = ours + words.removeprefix(theirs) if words.startswith(theirs) else words
     return Fault(path_of(location), _WORDS.get(error["type"], words))
 
@@ -300,7 +311,7 @@ class TiersView(_Terms):
 
 
 class TierLimit(_Answer):
-    """From which predicted value on (inclusive) a customer is in the tier; null for the last tier, which takes the rest."""
+    """From which predicted value on (inclusive) a customer is in the tier; null for the last, which takes the rest."""
 
     tier: str
     from_value: float | None

@@ -55,7 +55,9 @@ def _address(host: str) -> str:
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
-        raise SettingsError(f'--host takes an IP address such as 127.0.0.1 or 0.0.0.0, or localhost; found "{host}"') from None
+        raise SettingsError(
+            f'--host takes an IP address such as 127.0.0.1 or 0.0.0.0, or localhost; found "{host}"'
+        ) from None
 
 
 def _check_free(address: str, port: int) -> None:
@@ -67,4 +69,6 @@ def _check_free(address: str, port: int) -> None:
         try:
             probe.bind((address, port))
         except OSError as error:
-            raise SettingsError(f"cannot listen on {address}:{port}: {error.strerror}; give another --port or --host") from None
+            raise SettingsError(
+                f"cannot listen on {address}:{port}: {error.strerror}; give another --port or --host"
+            ) from None

@@ -1,7 +1,7 @@
 """The BentoML service: ``bentoml serve serving.service:Foretier`` from the project root, or ``foretier serve``.
 
-Settings come from the file that ``FORETIER_CONFIG`` names (default ``foretier.yaml``), addresses from the environment; see
-``configs.settings``.
+Settings come from the file that ``FORETIER_CONFIG`` names (default ``foretier.yaml``), addresses from the environment:
+see ``configs.settings``.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import os
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-import asyncio  # noqa: E402
-import signal  # noqa: E402
-from typing import Any  # noqa: E402
+import asyncio
+import signal
+from typing import Any
 
-import bentoml  # noqa: E402
+import bentoml
 
-from configs.settings import Environment, settings_file  # noqa: E402
-from serving.app import Api  # noqa: E402
-from serving.guard import Guard  # noqa: E402
-from serving.live import Live  # noqa: E402
-from serving.openapi import openapi  # noqa: E402
-from serving.routes import METRICS, ROUTES  # noqa: E402
+from configs.settings import Environment, settings_file
+from serving.app import Api
+from serving.guard import Guard
+from serving.live import Live
+from serving.openapi import openapi
+from serving.routes import METRICS, ROUTES
 
 REQUEST_SECONDS = 60
 SUPERVISOR_SECONDS = 1.0
 LATENCY_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]
 
 
-class GuardedService(bentoml.Service[Any]):  # type: ignore[misc] - BentoML loads its names lazily, mypy sees Any
+class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML loads its names lazily: mypy sees Any
     """A BentoML service with the guard outside of it: of BentoML's own pages only ``/metrics`` can be reached."""
 
     def to_asgi(self, is_main: bool = True) -> Any:  # noqa: FBT001, FBT002 - BentoML's signature

@@ -1,7 +1,7 @@
 """JSON as it must come in: UTF-8, no NaN or infinity, no key twice in one object; faults are named by their path.
 
-``json.loads`` takes ``NaN``, keeps the last of two equal keys and cannot say where something was, so a request that it reads
-without complaint is read once, and one with a fault a second time, slowly, to find the place.
+``json.loads`` takes ``NaN``, keeps the last of two equal keys and cannot say where something was. So a request without
+a fault is read once, and one with a fault a second time, slowly, to find the place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from serving.refusal import Fault, Refusal
-
 
 WHOLE = "body"
 """The path of the document itself."""

@@ -36,7 +36,7 @@ def tiers_view(run: ScoringRun) -> dict[str, Any]:
 
 
 def model_view(champion: LoadedModel) -> dict[str, Any]:
-    """Give the champion: what it predicts, and from which predicted value on each tier begins (the last has no limit)."""
+    """Give the champion: what it predicts, and from which predicted value on each tier begins (the last one: null)."""
     model = champion.model
     limits = [*model.tiers.thresholds, None]
     return {

@@ -35,7 +35,14 @@ from serving.store import ScoringRun, Store
 
 AS_OF = date(1998, 7, 1)
 HORIZON_DAYS = 90
-STRANGE_IDS = {"0004": "a/b c", "0021": "Zoë 😀%2F", "0045": "00045", "0111": "..\\x?y#z&=+", "0113": "{customer_id}", "0121": "'=1+1"}
+STRANGE_IDS = {
+    "0004": "a/b c",
+    "0021": "Zoë 😀%2F",
+    "0045": "00045",
+    "0111": "..\\x?y#z&=+",
+    "0113": "{customer_id}",
+    "0121": "'=1+1",
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,9 @@ def serve() -> Serve:
     """``with serve(settings_path, environment, load_champion) as service``: the service, in process."""
 
     @contextmanager
-    def serving(settings_path: Path, environment: Environment, load_champion: Callable[[Environment], Any]) -> Iterator[InProcess]:
+    def serving(
+        settings_path: Path, environment: Environment, load_champion: Callable[[Environment], Any]
+    ) -> Iterator[InProcess]:
         loop = asyncio.new_event_loop()
         live = Live(settings_path, environment, load_champion)
         loop.run_until_complete(live.start())

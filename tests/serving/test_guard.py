@@ -49,14 +49,39 @@ def fault(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, document["error"]["code"]
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/fixed/", "/Fixed", "/fixed%20", "//fixed", "/customers", "/customers/", "/customers/a/b", "/schema.json", "/docs.json", "/static_content/x", "/healthz"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/nowhere",
+        "/fixed/",
+        "/Fixed",
+        "/fixed%20",
+        "//fixed",
+        "/customers",
+        "/customers/",
+        "/customers/a/b",
+        "/schema.json",
+        "/docs.json",
+        "/static_content/x",
+        "/healthz",
+    ],
+)
 def test_unknown_paths_end_here(path: str) -> None:
     echo = Echo()
     assert fault(ask(Guard(echo, ROUTES), "GET", path)) == (404, "not_found")
     assert echo.reached == []
 
 
-@pytest.mark.parametrize(("method", "path", "allowed"), [("POST", "/fixed", "GET, HEAD"), ("GET", "/things", "POST"), ("DELETE", "/customers/a", "GET, HEAD"), ("OPTIONS", "/things", "POST")])
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/fixed", "GET, HEAD"),
+        ("GET", "/things", "POST"),
+        ("DELETE", "/customers/a", "GET, HEAD"),
+        ("OPTIONS", "/things", "POST"),
+    ],
+)
 def test_other_methods_are_refused_with_those_allowed(method: str, path: str, allowed: str) -> None:
     response = ask(Guard(Echo(), ROUTES), method, path)
     assert fault(response) == (405, "method_not_allowed")
@@ -65,11 +90,25 @@ def test_other_methods_are_refused_with_those_allowed(method: str, path: str, al
 
 @pytest.mark.parametrize(
     ("raw", "customer_id"),
-    [("12347", "12347"), ("00123", "00123"), ("a%2Fb", "a/b"), ("a%20b", "a b"), ("%C3%A9%E2%82%AC%F0%9F%98%80", "é€😀"), ("a%2525", "a%25"), ("%7Bcustomer_id%7D", "{customer_id}"), ("a+b", "a+b"), ("x%3Fy%23z", "x?y#z")],
-)  # fmt: skip
+    [
+        ("12347", "12347"),
+        ("00123", "00123"),
+        ("a%2Fb", "a/b"),
+        ("a%20b", "a b"),
+        ("%C3%A9%E2%82%AC%F0%9F%98%80", "é€😀"),
+        ("a%2525", "a%25"),
+        ("%7Bcustomer_id%7D", "{customer_id}"),
+        ("a+b", "a+b"),
+        ("x%3Fy%23z", "x?y#z"),
+    ],
+)
 def test_an_id_is_decoded_once_and_stays_out_of_the_path(raw: str, customer_id: str) -> None:
     response = ask(Guard(Echo(), ROUTES), "GET", f"/customers/{raw}?x=1")
-    assert response.json() == {"path": "/customers/{customer_id}", "parameters": {"customer_id": customer_id}, "body": None}
+    assert response.json() == {
+        "path": "/customers/{customer_id}",
+        "parameters": {"customer_id": customer_id},
+        "body": None,
+    }
 
 
 @pytest.mark.parametrize("raw", ["%FF", "%ED%A0%80", "a" * 6001])
@@ -85,18 +124,29 @@ def test_a_body_is_read_once_and_passed_on_parsed() -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        {}, {"content-type": "text/plain"}, {"content-type": "application/x-www-form-urlencoded"}, {"content-type": "application/json; charset=latin-1"},
-        {"content-type": "application/vnd.bentoml+pickle"}, {"content-type": "multipart/form-data; boundary=x"},
+        {},
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "application/json; charset=latin-1"},
+        {"content-type": "application/vnd.bentoml+pickle"},
+        {"content-type": "multipart/form-data; boundary=x"},
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
-)  # fmt: skip
+)
 def test_only_json_bodies(headers: dict[str, str]) -> None:
-    assert fault(ask(Guard(Echo(), ROUTES), "POST", "/things", content=b"{}", headers=headers)) == (415, "unsupported_media_type")
+    assert fault(ask(Guard(Echo(), ROUTES), "POST", "/things", content=b"{}", headers=headers)) == (
+        415,
+        "unsupported_media_type",
+    )
 
 
-@pytest.mark.parametrize("media", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'])
+@pytest.mark.parametrize(
+    "media", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
+)
 def test_json_is_json_however_it_is_written(media: str) -> None:
-    assert ask(Guard(Echo(), ROUTES), "POST", "/things", content=b"{}", headers={"content-type": media}).status_code == 200
+    assert (
+        ask(Guard(Echo(), ROUTES), "POST", "/things", content=b"{}", headers={"content-type": media}).status_code == 200
+    )
 
 
 @pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": 1, "a": 1}', b"\xff", b"[" * 100_000, b"", b"{"])
@@ -113,7 +163,9 @@ def test_the_body_limit_is_exact() -> None:
     assert fault(ask(guard, "POST", "/things", content=b'"123456789"', headers=headers)) == (413, "payload_too_large")
 
 
-def converse(app: Any, headers: list[tuple[bytes, bytes]], messages: Iterator[Message], path: bytes = b"/things") -> list[Message]:
+def converse(
+    app: Any, headers: list[tuple[bytes, bytes]], messages: Iterator[Message], path: bytes = b"/things"
+) -> list[Message]:
     """Speak ASGI by hand: what was sent back."""
     sent: list[Message] = []
 
@@ -123,7 +175,14 @@ def converse(app: Any, headers: list[tuple[bytes, bytes]], messages: Iterator[Me
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path.decode(), "raw_path": path, "query_string": b"", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path.decode(),
+        "raw_path": path,
+        "query_string": b"",
+        "headers": headers,
+    }
     asyncio.run(app(scope, receive, send))
     return sent
 
@@ -149,12 +208,43 @@ def test_a_body_of_unknown_length_is_read_no_further_than_the_limit() -> None:
     assert read == 11_000
 
 
+def test_a_get_with_an_endless_body_is_refused() -> None:
+    async def go() -> list[Message]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/fixed",
+            "raw_path": b"/fixed",
+            "headers": [(b"Transfer-Encoding", b"chunked")],
+        }
+        await Guard(Echo(), ROUTES)(scope, None, send)  # type: ignore[arg-type]
+        return sent
+
+    start = asyncio.run(go())[0]
+    assert start["status"] == 400
+    assert (b"connection", b"close") in start["headers"]
+
+
 def test_a_client_that_leaves_gets_no_answer() -> None:
     left: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     assert converse(Guard(Echo(), ROUTES), [(b"content-type", b"application/json")], iter(left)) == []
 
 
-@pytest.mark.parametrize(("status", "code"), [(500, "internal_error"), (504, "timeout"), (429, "too_many_requests"), (503, "not_ready"), (418, "internal_error")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (500, "internal_error"),
+        (504, "timeout"),
+        (429, "too_many_requests"),
+        (503, "not_ready"),
+        (418, "internal_error"),
+    ],
+)
 def test_foreign_errors_are_given_our_shape(status: int, code: str) -> None:
     async def failing(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})

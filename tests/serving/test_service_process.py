@@ -24,7 +24,12 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_SERVER = "import sys; from pathlib import Path; from serving.serve import run_server; run_server('127.0.0.1', int(sys.argv[1]), Path(sys.argv[2]))"
+RUN_SERVER = """
+import sys
+from pathlib import Path
+from serving.serve import run_server
+run_server("127.0.0.1", int(sys.argv[1]), Path(sys.argv[2]))
+"""
 START_SECONDS = 60.0
 
 
@@ -65,7 +70,15 @@ class Server:
 def serving(command: list[str], folder: Path, variables: dict[str, str], port: int, log: Path) -> Iterator[Server]:
     """Run a server; whatever is left of it is killed at the end."""
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, text=True)
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
     server = Server(process, port, log)
     left: list[psutil.Process] = []
     try:
@@ -83,11 +96,19 @@ def serving(command: list[str], folder: Path, variables: dict[str, str], port: i
 def variables(tmp_path_factory: pytest.TempPathFactory, state: Any) -> dict[str, str]:
     """The environment of the servers: a home of its own, in which nothing is yet."""
     home = tmp_path_factory.mktemp("served")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORETIER_", "MLFLOW_", "BENTOML_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("FORETIER_", "MLFLOW_", "BENTOML_"))
+    }
     return {
-        **kept, "FORETIER_HOME": str(home), "FORETIER_CONFIG": str(state.settings_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2",
-        "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")), "BENTOML_DO_NOT_TRACK": "True", "MLFLOW_DISABLE_TELEMETRY": "true",
-    }  # fmt: skip
+        **kept,
+        "FORETIER_HOME": str(home),
+        "FORETIER_CONFIG": str(state.settings_path),
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "2",
+        "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
 
 
 def free_port() -> int:
@@ -162,20 +183,45 @@ def test_lookups_and_requests_agree(server: Server, state: Any) -> None:
         assert found.json()["customer_id"] == customer_id
         rows = state.orders.filter(nw.col("customer_id") == customer_id).collect().to_pandas()
         orders = [
-            {"order_id": row.order_id, "ordered_at": row.ordered_at.isoformat(), "amount": row.amount, "items": row["items"]}
+            {
+                "order_id": row.order_id,
+                "ordered_at": row.ordered_at.isoformat(),
+                "amount": row.amount,
+                "items": row["items"],
+            }
             for _, row in rows.iterrows()
-        ]  # fmt: skip
-        fresh = server.client.post("/v1/predictions", json={"customers": [{"customer_id": customer_id, "orders": orders}]})
+        ]
+        fresh = server.client.post(
+            "/v1/predictions", json={"customers": [{"customer_id": customer_id, "orders": orders}]}
+        )
         [prediction] = fresh.json()["predictions"]
         for name in ("predicted_value", "churn_risk", "value_at_risk"):
             assert prediction[name] == pytest.approx(found.json()[name], rel=1e-9, abs=1e-9)
-        for name in ("tier", "past_spend_tier", "lifecycle_stage", "rfm_segment", "abc_class", "as_of", "model_version"):
+        for name in (
+            "tier",
+            "past_spend_tier",
+            "lifecycle_stage",
+            "rfm_segment",
+            "abc_class",
+            "as_of",
+            "model_version",
+        ):
             assert prediction[name] == found.json()[name]
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/schema.json", "/docs.json", "/healthz", "/static_content/index.html", "/static_content/swagger-ui.css", "/api/predict", "/v1", "/%00", "/v1/customers/%FF"],
+    [
+        "/schema.json",
+        "/docs.json",
+        "/healthz",
+        "/static_content/index.html",
+        "/static_content/swagger-ui.css",
+        "/api/predict",
+        "/v1",
+        "/%00",
+        "/v1/customers/%FF",
+    ],
 )
 def test_nothing_else_of_bentoml_can_be_reached(server: Server, path: str) -> None:
     response = server.client.get(path)
@@ -214,7 +260,10 @@ def test_a_body_declared_too_large_is_answered_before_it_is_sent(server: Server)
 
 def test_an_endless_body_is_cut_off(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plug:
-        plug.sendall(b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        plug.sendall(
+            b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
         sent, chunk = 0, b"10000\r\n" + b" " * 65536 + b"\r\n"
         with pytest.raises(OSError, match=r"(?i)broken pipe|reset"):
             while sent < 100_000_000:
@@ -230,7 +279,11 @@ def test_head_answers_without_a_body(server: Server) -> None:
 
 def test_a_large_request_does_not_hold_up_the_others(server: Server) -> None:
     answers: list[httpx.Response] = []
-    large = threading.Thread(target=lambda: answers.append(httpx.post(f"http://127.0.0.1:{server.port}/v1/predictions", json=big_request(), timeout=60)))
+    large = threading.Thread(
+        target=lambda: answers.append(
+            httpx.post(f"http://127.0.0.1:{server.port}/v1/predictions", json=big_request(), timeout=60)
+        )
+    )
     large.start()
     answered_meanwhile = 0
     while large.is_alive():
@@ -244,12 +297,24 @@ def test_a_large_request_does_not_hold_up_the_others(server: Server) -> None:
 
 def test_bentoml_serve_drains_what_is_running(server: Server, variables: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Foretier", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "serving.service:Foretier",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     assert server.process.poll() is None
     with serving(command, ROOT, variables, port, tmp_path / "log") as second:
         second.wait("/readyz", 200)
         answers: list[httpx.Response] = []
-        running = threading.Thread(target=lambda: answers.append(second.client.post("/v1/predictions", json=big_request(), timeout=60)))
+        running = threading.Thread(
+            target=lambda: answers.append(second.client.post("/v1/predictions", json=big_request(), timeout=60))
+        )
         running.start()
         time.sleep(0.1)
         assert_ends_clean(second)
@@ -260,7 +325,9 @@ def test_bentoml_serve_drains_what_is_running(server: Server, variables: dict[st
 def test_a_bento_serves_and_ends_with_its_supervisor(server: Server, variables: dict[str, str], tmp_path: Path) -> None:
     bentoml: Callable[..., list[str]] = lambda *arguments: [sys.executable, "-m", "bentoml", *arguments]  # noqa: E731
     assert server.process.poll() is None
-    built = subprocess.run(bentoml("build", "--output", "tag"), cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
+    built = subprocess.run(
+        bentoml("build", "--output", "tag"), cwd=ROOT, env=variables, capture_output=True, text=True, check=True
+    )
     tag = next(line for line in built.stdout.splitlines() if line.startswith("__tag__:")).removeprefix("__tag__:")
     port = free_port()
     alone = {name: value for name, value in variables.items() if name != "PYTHONPATH"}

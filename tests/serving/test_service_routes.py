@@ -7,8 +7,10 @@ import io
 import json
 import logging
 import math
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -18,8 +20,10 @@ import pytest
 from configs.errors import RegistryError
 from configs.settings import Environment
 from serving import schemas
+from serving.scoring import Scoring, score
+from serving.store import Store
 
-JSON = {"content-type": "application/json"}
+AS_OF = date(1998, 7, 1)
 BOUGHT = [{"ordered_at": "1998-05-01", "amount": 20.0}]
 
 
@@ -42,7 +46,9 @@ def no_nan(text: str) -> Any:
 # ------------------------------------------------------------------------------------------------------------ customers
 
 
-@pytest.mark.parametrize("customer_id", ["0188", "a/b c", "Zoë 😀%2F", "00045", "..\\x?y#z&=+", "{customer_id}", "'=1+1"])
+@pytest.mark.parametrize(
+    "customer_id", ["0188", "a/b c", "Zoë 😀%2F", "00045", "..\\x?y#z&=+", "{customer_id}", "'=1+1"]
+)
 def test_a_customer_is_found_by_its_exact_id(service: Any, customer_id: str) -> None:
     response = service.get(f"/v1/customers/{quote(customer_id, safe='')}")
     assert response.status_code == 200
@@ -90,7 +96,9 @@ def test_orders_in_a_request_give_the_numbers_of_batch_scoring(service: Any, sta
     answered = schemas.Predictions.model_validate(no_nan(response.text)).predictions
     assert [one.customer_id for one in answered] == ids
     for one in answered:
-        batch = schemas.Prediction.model_validate(service.get(f"/v1/customers/{quote(one.customer_id, safe='')}").json())
+        batch = schemas.Prediction.model_validate(
+            service.get(f"/v1/customers/{quote(one.customer_id, safe='')}").json()
+        )
         assert same(batch.model_dump(), one.model_dump()), one.customer_id
 
 
@@ -138,10 +146,13 @@ def test_times_with_an_offset_are_turned_into_the_business_zone(service: Any) ->
 
 def test_refunds_are_netted_and_are_no_purchases(service: Any) -> None:
     kept = {"customer_id": "a", "orders": [{"order_id": "1", "ordered_at": "1998-04-01", "amount": 30.0}]}
-    refunded = {"customer_id": "a", "orders": [
-        {"order_id": "1", "ordered_at": "1998-04-01", "amount": 50.0},
-        {"order_id": "1", "ordered_at": "1998-04-01", "amount": -20.0},
-    ]}  # fmt: skip
+    refunded = {
+        "customer_id": "a",
+        "orders": [
+            {"order_id": "1", "ordered_at": "1998-04-01", "amount": 50.0},
+            {"order_id": "1", "ordered_at": "1998-04-01", "amount": -20.0},
+        ],
+    }
     assert service.predict(kept).json() == service.predict(refunded).json()
     cancelled = {"customer_id": "a", "orders": [{**kept["orders"][0]}, {"ordered_at": "1998-04-01", "amount": -30.0}]}
     assert fault(service.predict(cancelled)) == (400, "no_purchase", ["customers[0].orders"])
@@ -156,7 +167,11 @@ def test_a_customer_without_a_purchase_is_refused_with_its_path(service: Any) ->
 def test_orders_on_or_after_the_day_are_refused_with_their_paths(service: Any) -> None:
     late = [*BOUGHT, {"ordered_at": "1998-07-01", "amount": 1}, {"ordered_at": "1999-01-01T10:00", "amount": 1}]
     response = service.predict({"customer_id": "a", "orders": late})
-    assert fault(response) == (400, "invalid_request", ["customers[0].orders[1].ordered_at", "customers[0].orders[2].ordered_at"])
+    assert fault(response) == (
+        400,
+        "invalid_request",
+        ["customers[0].orders[1].ordered_at", "customers[0].orders[2].ordered_at"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,15 +192,29 @@ def test_orders_on_or_after_the_day_are_refused_with_their_paths(service: Any) -
         ({"customers": [{"customer_id": "a", "orders": BOUGHT}] * 2}, "customers[1].customer_id"),
         ({"customers": [{"customer_id": str(n), "orders": BOUGHT} for n in range(1001)]}, "customers"),
         *(
-            ({"customers": [{"customer_id": "a", "orders": [{**BOUGHT[0], **order}]}]}, f"customers[0].orders[0].{next(iter(order))}")
+            (
+                {"customers": [{"customer_id": "a", "orders": [{**BOUGHT[0], **order}]}]},
+                f"customers[0].orders[0].{next(iter(order))}",
+            )
             for order in (
-                {"amount": "20"}, {"amount": True}, {"amount": None}, {"amount": 1e10}, {"items": "3"}, {"items": [3]}, {"order_id": 5},
-                {"ordered_at": 893980800}, {"ordered_at": "yesterday"}, {"ordered_at": "19980501"}, {"ordered_at": "1998-05-01T25:00"},
-                {"ordered_at": "1998-W18-5"}, {"ordered_at": "0001-01-01"}, {"price": 3},
+                {"amount": "20"},
+                {"amount": True},
+                {"amount": None},
+                {"amount": 1e10},
+                {"items": "3"},
+                {"items": [3]},
+                {"order_id": 5},
+                {"ordered_at": 893980800},
+                {"ordered_at": "yesterday"},
+                {"ordered_at": "19980501"},
+                {"ordered_at": "1998-05-01T25:00"},
+                {"ordered_at": "1998-W18-5"},
+                {"ordered_at": "0001-01-01"},
+                {"price": 3},
             )
         ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused_with_its_path(service: Any, change: dict[str, Any], path: str) -> None:
     document = {"customers": [{"customer_id": "a", "orders": BOUGHT}], **change}
     response = service.ask("POST", "/v1/predictions", json=document)
@@ -233,11 +262,20 @@ def test_the_list_can_be_filtered(service: Any) -> None:
 @pytest.mark.parametrize(
     ("query", "path"),
     [
-        ("tier=Diamond", "query.tier"), ("min_risk=2", "query.min_risk"), ("min_risk=nan", "query.min_risk"), ("min_risk=", "query.min_risk"),
-        ("min_risk=0.1&min_risk=0.2", "query.min_risk"), ("limit=0", "query.limit"), ("limit=1001", "query.limit"), ("limit=1e2", "query.limit"),
-        ("cursor=xyz", "query.cursor"), ("cursor=", "query.cursor"), ("top=5", "query.top"), ("tiers=Gold", "query.tiers"),
+        ("tier=Diamond", "query.tier"),
+        ("min_risk=2", "query.min_risk"),
+        ("min_risk=nan", "query.min_risk"),
+        ("min_risk=", "query.min_risk"),
+        ("min_risk=0.1&min_risk=0.2", "query.min_risk"),
+        ("limit=0", "query.limit"),
+        ("limit=1001", "query.limit"),
+        ("limit=1e2", "query.limit"),
+        ("cursor=xyz", "query.cursor"),
+        ("cursor=", "query.cursor"),
+        ("top=5", "query.top"),
+        ("tiers=Gold", "query.tiers"),
     ],
-)  # fmt: skip
+)
 def test_strange_parameters_are_refused_with_their_names(service: Any, query: str, path: str) -> None:
     assert fault(service.get(f"/v1/lists/churn-risk?{query}")) == (400, "invalid_request", [path])
 
@@ -329,7 +367,13 @@ def test_a_service_that_has_nothing_says_what_is_missing(serve: Any, tmp_path: P
         assert fault(ready) == (503, "not_ready", [])
         assert ready.headers["retry-after"] == "2"
         assert fault(service.predict({"customer_id": "a", "orders": BOUGHT})) == (503, "not_ready", [])
-        for path in ("/v1/customers/0188", "/v1/tiers", "/v1/model", "/v1/lists/churn-risk", "/v1/lists/churn-risk.csv"):
+        for path in (
+            "/v1/customers/0188",
+            "/v1/tiers",
+            "/v1/model",
+            "/v1/lists/churn-risk",
+            "/v1/lists/churn-risk.csv",
+        ):
             assert fault(service.get(path)) == (503, "not_ready", [])
 
 
@@ -340,9 +384,6 @@ def test_settings_that_cannot_be_read_are_named(serve: Any, tmp_path: Path) -> N
 
 
 def test_a_run_of_another_horizon_is_not_ready(serve: Any, state: Any) -> None:
-    from dataclasses import replace
-    from types import SimpleNamespace
-
     champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=180))
     environment = Environment.read({"FORETIER_HOME": str(state.home)})
     with serve(state.settings_path, environment, lambda _: champion) as service:
@@ -351,9 +392,22 @@ def test_a_run_of_another_horizon_is_not_ready(serve: Any, state: Any) -> None:
         assert service.get("/v1/customers/0188").status_code == 200
 
 
-def test_a_fault_of_our_own_tells_nothing_and_logs_no_customer(serve: Any, state: Any, caplog: pytest.LogCaptureFixture) -> None:
-    from types import SimpleNamespace
+def test_a_run_by_another_model_brings_its_champion(serve: Any, state: Any, tmp_path: Path) -> None:
+    environment = Environment.read({"FORETIER_HOME": str(tmp_path)})
+    champion = SimpleNamespace(version="1", model=state.model)
+    with Store(environment.store_url) as store, serve(state.settings_path, environment, lambda _: champion) as service:
+        score(state.orders, AS_OF, state.model, store, Scoring("1", state.run.created_at))
+        service.wait_until(lambda: service.get("/readyz").status_code == 200)
+        champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=30))
+        score(state.orders, AS_OF, champion.model, store, Scoring("2", state.run.created_at))
+        service.wait_until(lambda: service.get("/v1/model").json()["model_version"] == "2")
+        service.wait_until(lambda: service.get("/v1/customers/0188").json()["model_version"] == "2")
+        assert service.get("/readyz").status_code == 200
 
+
+def test_a_fault_of_our_own_tells_nothing_and_logs_no_customer(
+    serve: Any, state: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken:
         horizon_days, currency = 90, "USD"
 

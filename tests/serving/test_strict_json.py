@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from serving.refusal import Refusal, json_bytes
 from serving.strict_json import parse
 
-scalars = st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-documents = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4))
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**18), 10**18)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+documents = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+)
 
 
 @given(documents)
@@ -35,12 +43,12 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     [
         (b'{"a": [1, {"b": NaN}]}', "a[1].b", "finite number, found NaN"),
         (b'{"a": -Infinity}', "a", "found -Infinity"),
-        (b'[1, 1e999]', "[1]", "found 1e999"),
+        (b"[1, 1e999]", "[1]", "found 1e999"),
         (b'{"a": {"b": 1, "c": [], "b": 2}}', "a.b", "given twice"),
         (b'{"a": [{"x": 1}, {"x": 1, "x": 1}]}', "a[1].x", "given twice"),
         (b'{"\\u0061": 1, "a": 2}', "a", "given twice"),
         (b'{"a": "\xff"}', "body", "byte 7 cannot be decoded"),
-        (b'\xed\xa0\x80', "body", "not UTF-8"),
+        (b"\xed\xa0\x80", "body", "not UTF-8"),
         (b'{"a": 1,}', "body", "line 1, column 9"),
         (b"", "body", "no JSON"),
         (b"{} {}", "body", "Extra data"),
