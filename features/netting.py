@@ -102,24 +102,20 @@ def with_history(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 
     ``first_order_day`` of a refund is later than the refund when no purchase came before it.
     """
-    refund = nw.col("_units") < 0
-    # Purchases before refunds: then the row above a purchase is always the purchase before it.
-    past: dict[str, Any] = {
-        "order_by": ["_is_refund", "order_day", "ordered_at", "order_id"],
-    }
+    purchase = nw.col("_units") >= 0
+    # Refunds have no purchase day and sort first: the row above a purchase is the purchase before it, or says nothing.
+    past: dict[str, Any] = {"order_by": ["_purchase_day", "ordered_at", "order_id"]}
     orders = orders.with_columns(
-        _is_refund=nw.when(refund).then(nw.lit(1)).otherwise(nw.lit(0)),
-        _purchase_day=nw.when(~refund).then(nw.col("order_day")).otherwise(nw.lit(_NEVER)),
+        _purchase_day=nw.when(purchase).then(nw.col("order_day")),
+        _paid=nw.when(purchase).then(nw.col("_units")),
     )
-    orders = orders.with_columns(
-        first_order_day=nw.col("_purchase_day").cum_min().over("customer_id", **past).cast(nw.Int64),
-        _day_above=nw.col("order_day").shift(1).over("customer_id", **past).cast(nw.Int64),
-        _units_so_far=nw.col("_units").cum_sum().over("customer_id", **past).cast(nw.Int64),
-    )
+    first = nw.col("_purchase_day").min().over("customer_id")
+    paid_so_far = nw.col("_paid").cum_sum().over("customer_id", **past)
     return orders.with_columns(
-        previous_order_day=nw.when(~refund).then(nw.col("_day_above")),
-        _units_before=nw.when(~refund).then(nw.col("_units_so_far") - nw.col("_units")),
-    ).drop("_is_refund", "_purchase_day", "_day_above", "_units_so_far")
+        first_order_day=first.fill_null(_NEVER).cast(nw.Int64),
+        previous_order_day=nw.col("_purchase_day").shift(1).over("customer_id", **past).cast(nw.Int64),
+        _units_before=(paid_so_far - nw.col("_paid")).cast(nw.Int64),
+    ).drop("_purchase_day", "_paid")
 
 
 def has_purchase_before() -> nw.Expr:
@@ -175,7 +171,8 @@ def _units(name: str) -> nw.Expr:
 
 
 def _amount(name: str) -> nw.Expr:
-    return nw.col(name).cast(nw.Float64) / UNITS_PER_ONE
+    """Ten-thousandths -> units. Polars divides by a constant by multiplying with its inverse: rounding heals it."""
+    return (nw.col(name).cast(nw.Float64) / UNITS_PER_ONE).round(4)
 
 
 def _moment(name: str) -> nw.Expr:
