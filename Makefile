@@ -1,0 +1,45 @@
+# make demo: set up and run the main job on real data. make test: set up and pass the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install demo test check bench ui clean
+
+help: ## show what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## make the virtual environment in .venv
+
+demo: $(VENV)/.installed ## train, score and list on CDNOW
+	@$(BIN)/foretier demo
+
+test: $(VENV)/.installed-dev ## run all tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev ## ruff, mypy, import-linter, and the docs against the commands and settings
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest tests/test_docs.py
+
+bench: $(VENV)/.installed-dev ## print measured ratios, each beside its peer
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+ui: $(VENV)/.installed ## open the MLflow page of this folder's state on http://127.0.0.1:5000
+	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
+		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$${FORETIER_HOME:-.foretier}/mlflow.db}"
+
+clean: ## remove the virtual environment and the caches, not the state in .foretier
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (once, a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Foretier needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
