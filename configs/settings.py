@@ -292,7 +292,7 @@ class Settings(_Frozen):
         """Plain values for logs and bundles: all keys, the password of a database address left out."""
         plain = self.model_dump(mode="json")
         if self.source.url is not None:
-            from sqlalchemy.engine import make_url  # noqa: PLC0415 - slow to import, and needed for databases only
+            from sqlalchemy.engine import make_url
 
             plain["source"]["url"] = make_url(self.source.url).render_as_string(hide_password=True)
         return plain

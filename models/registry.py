@@ -43,7 +43,7 @@ def open_tracking(environment: Environment) -> MlflowClient:
     Raises RegistryError: it cannot be reached.
     """
     _quieten()
-    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds to import
+    from mlflow import MlflowClient
 
     url = environment.tracking_url
     with _registry_errors(environment):
@@ -76,7 +76,7 @@ def champion(environment: Environment) -> LoadedModel:
 
     Raises RegistryError: there is none yet, or the registry cannot be reached. BundleError: its files are damaged.
     """
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException
 
     client = open_tracking(environment)
     with _registry_errors(environment):
@@ -94,7 +94,7 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
 
     Raises RegistryError: it cannot be fetched. BundleError: it is damaged.
     """
-    from mlflow.artifacts import download_artifacts  # noqa: PLC0415
+    from mlflow.artifacts import download_artifacts
 
     with TemporaryDirectory(prefix="foretier-bundle-") as folder:
         with _registry_errors(environment):
@@ -125,10 +125,10 @@ def _lock(database: Path) -> Iterator[None]:
 @contextmanager
 def _registry_errors(environment: Environment) -> Iterator[None]:
     """One clear line for whatever the registry answers; addresses are shown without passwords."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
-    from requests.exceptions import RequestException  # noqa: PLC0415
-    from sqlalchemy.engine import make_url  # noqa: PLC0415
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalog import YEAR_OF_WEEKS
+from features.sums import YEAR_OF_WEEKS
 from models.btyd import Btyd
 from models.btyd_fit import fit_btyd
 

@@ -38,15 +38,20 @@ def _by_lightgbm(booster: lgb.Booster, matrix: Floats, threads: int) -> Floats:
 
 
 def _by_woodelf(booster: lgb.Booster, inputs: pd.DataFrame) -> Floats:
-    from woodelf import WoodelfExplainer  # noqa: PLC0415 - slow to import, and needed for batches only
-    from woodelf.core.cube_metric import ShapleyValues  # noqa: PLC0415
-    from woodelf.core.path_to_s_vectors.lts_recursive_p2s import LTSRecursivePathToSVectors  # noqa: PLC0415
+    from woodelf import WoodelfExplainer
+    from woodelf.core.cube_metric import ShapleyValues
+    from woodelf.core.path_to_s_vectors.lts_recursive_p2s import LTSRecursivePathToSVectors
 
     class DoublePrecision(LTSRecursivePathToSVectors):  # type: ignore[misc]
         """woodelf's own algorithm without its final rounding to float32, which would leave errors of 1e-5."""
 
-        def get_path_dependent_s_matrix(  # type: ignore[no-untyped-def]
-            self, features_in_path, consumer_patterns, covers, w, w_neighbor=None
+        def get_path_dependent_s_matrix(
+            self,
+            features_in_path: list[object],
+            consumer_patterns: npt.NDArray[np.uint64],  # noqa: ARG002 - every pattern is worked out, there are few
+            covers: Floats,
+            w: float,
+            w_neighbor: float | None = None,
         ) -> dict[object, Floats]:
             if not features_in_path:
                 return {}

@@ -99,7 +99,7 @@ def fit_calibration(margin: Floats, active: Floats) -> Calibration:
     """Fit Platt scaling on margins of a model that has not seen these outcomes; the identity where they teach nothing."""
     if active.min() == active.max() or np.ptp(margin) == 0.0:
         return Calibration()
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - slow to import, and needed for fitting only
+    from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=np.inf).fit(margin.reshape(-1, 1), active)
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
@@ -112,7 +112,7 @@ def logistic(log_odds: npt.ArrayLike) -> Floats:
 
 
 def log_logistic(log_odds: npt.ArrayLike) -> Floats:
-    """ln of the probability that belongs to these log-odds."""
+    """Give the logarithm of the probability that belongs to these log-odds."""
     return np.asarray(log_expit(log_odds), dtype=np.float64)
 
 

@@ -163,8 +163,8 @@ def model_inputs(features: pd.DataFrame, btyd: Btyd, horizon_days: int) -> pd.Da
 
 def btyd_value(inputs: pd.DataFrame) -> Floats:
     """BTYD's expected money in the horizon, out of ``model_inputs``."""
-    purchases, order_value = inputs["btyd_expected_purchases"], inputs["btyd_expected_order_value"]
-    return purchases.to_numpy(np.float64) * order_value.to_numpy(np.float64)
+    value = inputs["btyd_expected_purchases"] * inputs["btyd_expected_order_value"]
+    return value.to_numpy(np.float64)
 
 
 def _by_group(inputs: Iterable[str], groups: Mapping[str, str]) -> Floats:

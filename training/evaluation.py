@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from features.catalog import WINDOWS
+from features.sums import WINDOWS
 from models import accuracy
 from models.season import purchase_probability
 from models.value_model import ValueModel, btyd_value, model_inputs
@@ -128,7 +128,7 @@ def gain_curve(value: Floats, score: Floats, points: int = 201) -> Floats:
     _, group, counts = np.unique(-score, return_inverse=True, return_counts=True)
     means = np.bincount(group, weights=value) / counts
     held = np.concatenate([[0.0], np.cumsum(np.repeat(means, counts))]) / value.sum()
-    return np.interp(np.linspace(0.0, 1.0, points), np.linspace(0.0, 1.0, len(held)), held)
+    return np.asarray(np.interp(np.linspace(0.0, 1.0, points), np.linspace(0.0, 1.0, len(held)), held))
 
 
 def _curves(holdout: Snapshot, served: Floats, past_spend: Floats) -> dict[str, Floats]:

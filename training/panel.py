@@ -89,7 +89,10 @@ def outcomes(
 
 
 def training_set(snapshots: Sequence[Snapshot], current: pd.DataFrame, as_of: int, horizon_days: int) -> TrainingSet:
-    """Stack snapshots, whose horizons must have ended at ``as_of``, into a training set; ``current`` are the features at ``as_of``."""
+    """Stack snapshots into a training set; ``current`` are the features at ``as_of``.
+
+    Raises ValueError: a horizon ends after ``as_of``.
+    """
     late = [one.cutoff for one in snapshots if one.cutoff + horizon_days > as_of]
     if late:
         raise ValueError(f"horizons of the cutoffs {late} end after {as_of}: they would leak the future into training")

@@ -28,7 +28,7 @@ def gain_chart(evaluation: Evaluation, currency: str) -> bytes:
         height = float(np.interp(at, share, 100 * evaluation.curves[name]))
         axes.annotate(name, (at, height), (at + 4, height + below), color=color, fontsize=10, fontweight="bold")
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="Customers, best first (%)", ylabel="Value found (%)")
-    _subtitle(axes, f"{evaluation.customers:,} customers, {evaluation.realised_value:,.0f} {currency} realised in the held-back window")
+    _subtitle(axes, f"{evaluation.customers:,} customers, {evaluation.realised_value:,.0f} {currency} realised while held back")
     return _png(figure)
 
 
@@ -47,8 +47,8 @@ def decile_chart(evaluation: Evaluation, currency: str) -> bytes:
 
 def _figure(title: str) -> tuple[Figure, Axes]:
     # The object interface: pyplot keeps global state and looks for a screen.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 4.8), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)

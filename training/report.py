@@ -24,7 +24,11 @@ def check_report(
     report: CleaningReport, support: Sequence[HorizonSupport], settings: Settings, rejected: Path
 ) -> RenderableType:
     """Rows by what became of them, the customers, and the horizons that the history supports."""
-    parts: list[RenderableType] = [_rows(report)]
+    balance = (
+        f"{report.rows_in:,} rows in = {report.used:,} used + {report.duplicates:,} duplicates + "
+        f"{report.rejected_rows:,} rejected ({report.rejected_share:.1%})"
+    )
+    parts: list[RenderableType] = [Text(balance, style="bold"), _rows(report)]
     if report.rejected_rows:
         parts.append(Text(f"Rejected rows, each with its reason: {rejected}", style="dim"))
     parts += [Text(), _facts(report, settings), Text(), _horizons(support)]
@@ -52,7 +56,7 @@ def accuracy_table(evaluation: Evaluation) -> Table:
     end = date_of(evaluation.cutoff + evaluation.horizon_days)
     table = Table(
         title=f"Accuracy on the held-back {evaluation.horizon_days} days from {date_of(evaluation.cutoff)} to before {end}",
-        caption="Gini: 1 = perfect ranking, 0 = random. Top 10 %: share of the value that the best-ranked tenth turned out to hold. "
+        caption="Gini: 1 = perfect ranking, 0 = random. Top 10 %: value held by the best-ranked tenth. "
         "Total: predicted / realised.",
         title_justify="left",
         caption_justify="left",
@@ -92,11 +96,7 @@ def _style(candidate: str) -> str:
 
 
 def _rows(report: CleaningReport) -> Table:
-    table = Table(
-        title=f"{report.rows_in:,} rows in = {report.used:,} used + {report.duplicates:,} duplicates + "
-        f"{report.rejected_rows:,} rejected ({report.rejected_share:.1%})",
-        title_justify="left",
-    )
+    table = Table()
     table.add_column("Rows", no_wrap=True)
     table.add_column("Number", justify="right")
     table.add_column("For example", overflow="fold")
@@ -115,7 +115,7 @@ def _examples(examples: Sequence[str]) -> Text:
 def _facts(report: CleaningReport, settings: Settings) -> Table:
     table = Table.grid(padding=(0, 2))
     facts = {
-        "Orders": f"{report.orders:,} purchases, {report.refunds:,} refunds, {report.cancelled_same_day:,} cancelled the same day",
+        "Orders": f"{report.orders:,} purchases, {report.refunds:,} refunds, {report.cancelled_same_day:,} undone the same day",
         "Customers": f"{report.customers:,}, of whom {report.one_time_share:.0%} bought on one day only",
         "History": f"{report.first_date} to {report.last_date}, {report.history_days:,} days",
         "Currency": f"{settings.currency}, days in {settings.time_zone}",
