@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 20
 STALE_DAYS = 7
+WIDE_SCREEN = 110
 REJECTED_FILE = "rejected-rows-of-scoring.parquet"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -108,7 +109,7 @@ def churn_risk(
             write_json(json_file, wire_list(*churn_risk_rows(store, settings, filters, top=top), filters))
         if out is None:
             run, rows = churn_risk_rows(store, settings, filters, top=min(top or SHOWN_ROWS, SHOWN_ROWS))
-            screen.print(_list_table(run, list(rows)))
+            screen.print(_list_table(run, list(rows), wide=screen.width >= WIDE_SCREEN))
             return
         run, rows = churn_risk_rows(store, settings, filters, top=top)
         with screen.status("Writing the list"):
@@ -162,13 +163,24 @@ def _check_currency(settings: Settings, champion: LoadedModel) -> None:
 
 
 def _cleaned(settings: Settings, environment: Environment, screen: Console) -> Cleaned:
+    from features.engine import connect
     from features.orders import clean_orders
     from features.transactions import read_transactions
 
-    today = datetime.now(settings.zone).date()
+    connection = connect(threads=settings.training.threads, memory_gb=settings.training.memory_gb)
+    rejected, today = environment.home / REJECTED_FILE, datetime.now(settings.zone).date()
     with screen.status("Reading and cleaning the transactions"):
-        transactions = read_transactions(settings.source)
-        return clean_orders(transactions, settings, today=today, rejected_to=environment.home / REJECTED_FILE)
+        transactions = read_transactions(settings.source, connection=connection)
+        cleaned = clean_orders(transactions, settings, today=today, rejected_to=rejected)
+    report = cleaned.report
+    screen.print(
+        f"{report.rows_in:,} rows in = {report.used:,} used + {report.duplicates:,} duplicates + "
+        f"{report.rejected_rows:,} rejected",
+        highlight=False,
+    )
+    if report.rejected_rows:
+        screen.print(f"Rejected rows with their reasons: {rejected}", markup=False, highlight=False)
+    return cleaned
 
 
 def _day(as_of: datetime | None, last_order_day: int, screen: Console) -> date:
@@ -253,7 +265,8 @@ def _moved(run: ScoringRun) -> int:
     return sum(cell.customers for cell in run.movement if cell.tier != cell.past_spend_tier)
 
 
-def _list_table(run: ScoringRun, rows: list[ListRow]) -> RenderableType:
+def _list_table(run: ScoringRun, rows: list[ListRow], *, wide: bool) -> RenderableType:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -261,20 +274,20 @@ def _list_table(run: ScoringRun, rows: list[ListRow]) -> RenderableType:
     table = Table(
         title=f"Churn risk as of {terms.as_of}, {terms.horizon_days} days ahead, by value at risk in {terms.currency}",
         title_justify="left",
-        caption="" if rows else "No customer fits these filters.",
+        caption="--out FILE.csv or FILE.xlsx writes all columns" if rows else "No customer fits these filters.",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
     )
-    table.add_column("Rank", justify="right")
-    table.add_column("Customer", overflow="fold")
-    table.add_column("Tier")
-    table.add_column("Risk", justify="right")
-    table.add_column("At risk", justify="right")
-    table.add_column("Last order", no_wrap=True)
+    for name, justify in (("Rank", "right"), ("Customer", "left"), ("Tier", "left"), ("Risk", "right")):
+        table.add_column(name, justify=justify, no_wrap=name != "Customer", overflow="fold")  # type: ignore[arg-type]
+    table.add_column("At risk", justify="right", no_wrap=True)
     table.add_column("Why")
-    table.add_column("Suggested action")
+    if wide:
+        table.add_column("Last order", no_wrap=True)
+        table.add_column("Suggested action")
     for row in rows:
         why = row.reasons[0].partition(":")[0] if row.reasons else ""
-        table.add_row(
-            str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}",
-            f"{row.value_at_risk:,.0f}", row.last_order.isoformat(), Text(why), Text(row.action),
-        )  # fmt: skip
+        cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}")
+        more = (row.last_order.isoformat(), Text(row.action)) if wide else ()
+        table.add_row(*cells, f"{row.value_at_risk:,.0f}", Text(why), *more)
     return table

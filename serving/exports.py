@@ -47,7 +47,8 @@ class Table:
     """Rows of plain values in the order of ``columns``; ``None`` is an empty cell.
 
     ``notes`` are pairs of label and text for a second sheet. ``created_at`` is the time written into the file: that of
-    the scoring run, never that of the export.
+    the scoring run, never that of the export. ``mark_numbers``: in CSV, texts that are whole numbers
+    are marked as texts too (see :func:`serving.spreadsheet_text.guarded`).
     """
 
     title: str
@@ -55,6 +56,7 @@ class Table:
     rows: Iterable[Sequence[Any]]
     notes: tuple[tuple[str, str], ...]
     created_at: datetime
+    mark_numbers: bool = False
 
 
 def write_table(path: Path, table: Table) -> int:
@@ -100,7 +102,9 @@ def _csv_batches(table: Table) -> Iterator[tuple[bytes, int]]:
     writer.writerow([column.name for column in table.columns])
     lines = 1
     for row in table.rows:
-        writer.writerow([_csv_cell(value, column.kind) for value, column in zip(row, table.columns, strict=True)])
+        writer.writerow(
+            [_csv_cell(value, column.kind, table) for value, column in zip(row, table.columns, strict=True)]
+        )
         lines += 1
         if lines == CSV_BATCH_ROWS:
             yield buffer.getvalue().encode("utf-8", "replace"), lines
@@ -110,11 +114,11 @@ def _csv_batches(table: Table) -> Iterator[tuple[bytes, int]]:
     yield buffer.getvalue().encode("utf-8", "replace"), lines
 
 
-def _csv_cell(value: Any, kind: Kind) -> Any:
+def _csv_cell(value: Any, kind: Kind, table: Table) -> Any:
     if value is None:
         return ""
     if kind == "text":
-        return guarded(str(value))
+        return guarded(str(value), numbers=table.mark_numbers)
     if kind == "date":
         return value.isoformat()
     return round(value, CSV_DECIMALS[kind]) if kind in CSV_DECIMALS else value

@@ -244,6 +244,7 @@ def list_table(run: ScoringRun, filters: Filters, rows: Iterator[ListRow]) -> Ta
         rows=(_cells(row, terms) for row in rows),
         notes=_notes(run, filters),
         created_at=run.created_at,
+        mark_numbers=run.zero_padded_ids,
     )
 
 

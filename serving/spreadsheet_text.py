@@ -34,14 +34,17 @@ _BOOLEANS = frozenset(
 )
 
 
-def guarded(text: str) -> str:
+def guarded(text: str, *, numbers: bool = False) -> str:
     """Give the text as a CSV cell that no spreadsheet takes for a formula, number, date or boolean.
+
+    Whole numbers that a spreadsheet shows as they are stay, unless ``numbers`` asks to mark them too: where some ids of
+    a column have leading zeros, all numbers of it are to be texts.
 
     >>> guarded("12347"), guarded("CUST-000123"), guarded("00123"), guarded("=1+1")
     ('12347', 'CUST-000123', "'00123", "'=1+1")
     """
     inside = _INNER_DANGER.sub("'", text)
-    return inside if _reads_as_itself(text) else "'" + inside
+    return inside if _reads_as_itself(text, numbers=numbers) else "'" + inside
 
 
 def unguarded(cell: str) -> str:
@@ -53,8 +56,10 @@ def unguarded(cell: str) -> str:
     return _INNER_GUARD.sub("", cell.removeprefix("'"))
 
 
-def _reads_as_itself(text: str) -> bool:
-    if not text or _WHOLE_NUMBER.fullmatch(text) or _UUID.fullmatch(text):
+def _reads_as_itself(text: str, *, numbers: bool) -> bool:
+    if _WHOLE_NUMBER.fullmatch(text):
+        return not numbers
+    if not text or _UUID.fullmatch(text):
         return True
     if not _WORDS.fullmatch(text):
         return False

@@ -23,7 +23,7 @@ from configs.errors import NotFoundError, StoreError
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
 from serving.store_engine import create_schema, open_engine, scorer_connection, store_address, store_errors
 from serving.store_tables import customer_scores, metadata, published, scoring_runs
-from serving.tier_summary import MovementCell, TierCount, TierTally, summary_from_json
+from serving.tier_summary import MovementCell, TierCount, TierSummary, TierTally
 
 WRITING = "writing"
 COMPLETE = "complete"
@@ -33,7 +33,10 @@ MAX_ID_BYTES = 2_000  # PostgreSQL's index takes no key above 2,704 bytes
 
 @dataclass(frozen=True, slots=True)
 class ScoringRun:
-    """One complete batch prediction of all customers: ``tiers`` best first, ``movement`` without empty cells."""
+    """One complete batch prediction of all customers: ``tiers`` best first, ``movement`` without empty cells.
+
+    ``zero_padded_ids``: some ids are numbers with leading zeros, so that all ids are to be handled as text.
+    """
 
     run_id: int
     terms: Terms
@@ -41,6 +44,7 @@ class ScoringRun:
     created_at: datetime
     tiers: tuple[TierCount, ...]
     movement: tuple[MovementCell, ...]
+    zero_padded_ids: bool
 
     @property
     def tier_names(self) -> tuple[str, ...]:
@@ -275,14 +279,15 @@ def _find_run(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> S
 
 
 def _run(row: sa.RowMapping) -> ScoringRun:
-    tiers, movement = summary_from_json(row["summary"])
+    summary = TierSummary.from_json(row["summary"])
     return ScoringRun(
         run_id=row["run_id"],
         terms=Terms(date_of(row["as_of_day"]), row["horizon_days"], row["currency"], row["model_version"]),
         customers=row["customers"],
         created_at=datetime.fromisoformat(row["created_at"]),
-        tiers=tiers,
-        movement=movement,
+        tiers=summary.tiers,
+        movement=summary.movement,
+        zero_padded_ids=summary.zero_padded_ids,
     )
 
 

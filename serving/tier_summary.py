@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from serving.predictions import CustomerScore
 
@@ -30,12 +31,35 @@ class MovementCell:
     predicted_value: float
 
 
+@dataclass(frozen=True, slots=True)
+class TierSummary:
+    """What is known of a run as a whole: ``tiers`` best first, ``movement`` without empty cells, kind of ids."""
+
+    tiers: tuple[TierCount, ...]
+    movement: tuple[MovementCell, ...]
+    zero_padded_ids: bool
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read back what :meth:`TierTally.to_json` wrote."""
+        summary = json.loads(text)
+        names, cells = summary["tiers"], summary["cells"]
+        order = {name: place for place, name in enumerate(names)}
+        cells.sort(key=lambda cell: (order.get(cell[0], len(order)), order.get(cell[1], len(order))))
+        return cls(
+            tiers=tuple(_tier_count(name, [cell for cell in cells if cell[1] == name]) for name in names),
+            movement=tuple(MovementCell(past, tier, int(count), value) for past, tier, count, value, _, _ in cells),
+            zero_padded_ids=summary["zero_padded_ids"],
+        )
+
+
 class TierTally:
     """Adds up the rows of a run while they are written."""
 
     def __init__(self, tier_names: Sequence[str]) -> None:
         self._names = tuple(tier_names)
         self._cells: dict[tuple[str, str], list[float]] = {}
+        self._zero_padded_ids = False
 
     def add(self, scores: Iterable[CustomerScore]) -> None:
         """Count these rows."""
@@ -45,6 +69,8 @@ class TierTally:
             cell[1] += score.predicted_value
             cell[2] += score.churn_risk
             cell[3] += score.value_at_risk
+            if score.customer_id.startswith("0"):
+                self._zero_padded_ids |= len(score.customer_id) > 1 and score.customer_id.isdecimal()
 
     @property
     def customers(self) -> int:
@@ -54,17 +80,8 @@ class TierTally:
     def to_json(self) -> str:
         """Everything counted, for the store."""
         cells = [[past, tier, *sums] for (past, tier), sums in sorted(self._cells.items())]
-        return json.dumps({"tiers": self._names, "cells": cells}, separators=(",", ":"), allow_nan=False)
-
-
-def summary_from_json(text: str) -> tuple[tuple[TierCount, ...], tuple[MovementCell, ...]]:
-    """Read back what :meth:`TierTally.to_json` wrote: tiers best first, and the cells that hold customers."""
-    summary = json.loads(text)
-    names, cells = summary["tiers"], summary["cells"]
-    order = {name: place for place, name in enumerate(names)}
-    cells.sort(key=lambda cell: (order.get(cell[0], len(order)), order.get(cell[1], len(order))))
-    movement = tuple(MovementCell(past, tier, int(count), value) for past, tier, count, value, _, _ in cells)
-    return tuple(_tier_count(name, [cell for cell in cells if cell[1] == name]) for name in names), movement
+        summary = {"tiers": self._names, "cells": cells, "zero_padded_ids": self._zero_padded_ids}
+        return json.dumps(summary, separators=(",", ":"), allow_nan=False)
 
 
 def _tier_count(name: str, cells: list[list[float]]) -> TierCount:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from configs.errors import NotFoundError, SettingsError
 from configs.settings import DEFAULT_PLAYBOOK, Settings, parse_settings
+from serving.exports import csv_chunks
 from serving.lists import (
     COLUMNS,
     Filters,
@@ -222,6 +225,16 @@ def test_the_table_has_a_cell_for_every_column(store: Store) -> None:
     assert [column.name for column in table.columns][:7] == [
         "rank", "customer_id", "tier", "churn_risk", "risk_band", "predicted_value", "value_at_risk",
     ]  # fmt: skip
+
+
+def test_where_some_ids_are_zero_padded_all_numbers_are_marked_as_text(
+    store: Store, make_scores: MakeScores, publish: Publish
+) -> None:
+    for ids, wanted in [(["08830", "10197", "C1234"], {"'08830", "'10197", "C1234"}), (["8830", "0"], {"8830", "0"})]:
+        publish(store, make_scores(ids))
+        run, rows = churn_risk_rows(store, SETTINGS, EVERYONE)
+        text = b"".join(csv_chunks(list_table(run, EVERYONE, rows))).decode("utf-8-sig")
+        assert {row["customer_id"] for row in csv.DictReader(io.StringIO(text, newline=""))} == wanted
 
 
 def test_a_customer_without_drivers_still_has_a_row(store: Store, make_scores: MakeScores, publish: Publish) -> None:
