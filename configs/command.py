@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from configs.errors import ForetierError
 from configs.files import replacing
@@ -27,9 +28,7 @@ R = TypeVar("R")
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option(
-        "--config", help="Settings file [default: $FORETIER_CONFIG, else foretier.yaml here].", show_default=False
-    ),
+    typer.Option("--config", help="Settings file (default: $FORETIER_CONFIG, else foretier.yaml here).", show_default=False),
 ]
 OrdersPath = Annotated[
     str | None,
@@ -59,6 +58,26 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(EXIT_BAD_INPUT) from None
 
     return run
+
+
+class Commands(TyperGroup):
+    """A group of commands whose usage errors are one line too: ``typer.Typer(cls=Commands)`` for the outermost group."""
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run the command line; ends the process unless ``standalone_mode`` is off."""
+        run = functools.partial(super().main, args, *more, **extra)
+        if not standalone_mode:
+            return run(standalone_mode=False)
+        try:
+            code = run(standalone_mode=False)
+        except Exception as error:
+            # Typer keeps the class of usage errors to itself; what they have and others have not is this method.
+            if not hasattr(error, "format_message"):
+                raise
+            if message := one_line(error.format_message()):  # empty where only the help was to be shown
+                typer.echo(f"error: {message}", err=True)
+            sys.exit(EXIT_BAD_INPUT)
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def one_line(text: str) -> str:

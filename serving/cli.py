@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from configs.command import ConfigFile, JsonFile, OrdersPath, console, one_line, read_settings, reported, write_json
+from configs.command import ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
     from configs.settings import Environment, Settings
     from features.orders import Cleaned
     from models.registry import LoadedModel
-    from serving.lists import ListRow
     from serving.store import ScoringRun
 
 SHOWN_ROWS = 20
@@ -35,7 +34,7 @@ AsOf = Annotated[
     datetime | None,
     typer.Option(
         "--as-of", formats=["%Y-%m-%d"], show_default=False,
-        help="First day not observed, YYYY-MM-DD [default: the day after the last order].",
+        metavar="DATE", help="First day not observed, YYYY-MM-DD (default: the day after the last order).",
     ),
 ]  # fmt: skip
 ParquetFile = Annotated[
@@ -45,13 +44,9 @@ ListFile = Annotated[
     Path | None,
     typer.Option("--out", help="Write the list to this .csv or .xlsx file.", show_default=False),
 ]
-TierNames = Annotated[
-    list[str] | None, typer.Option("--tier", help="Only this tier; may be repeated.", show_default=False)
-]
+TierNames = Annotated[list[str] | None, typer.Option("--tier", help="Only this tier; may be repeated.", show_default=False)]
 MinRisk = Annotated[float, typer.Option("--min-risk", help="Only customers with at least this churn risk, 0 to 1.")]
-Top = Annotated[
-    int | None, typer.Option("--top", min=1, help="Only the first N, by value at risk.", show_default=False)
-]
+Top = Annotated[int | None, typer.Option("--top", min=1, help="Only the first N, by value at risk.", show_default=False)]
 
 
 @app.command()
@@ -66,6 +61,7 @@ def score(
     """Score every customer with the champion model and publish the run."""
     from configs.settings import Environment
     from models.registry import champion
+    from serving.report import run_table
     from serving.store import Store
 
     screen = console(json_file)
@@ -75,8 +71,8 @@ def score(
     with Store(environment.store_url) as store:
         cleaned = _cleaned(settings, environment, screen)
         day = _day(as_of, cleaned.report.last_order_day, screen)
-        run = _scored(cleaned, day, model, store, settings, out, screen)
-    screen.print(_run_table(run))
+        run = run_scoring(cleaned, day, model, store, settings, out, screen)
+    screen.print(run_table(run))
     if out is not None:
         screen.print(f"Scores written to {out}", markup=False, highlight=False)
     if json_file is not None:
@@ -97,6 +93,7 @@ def churn_risk(
     from configs.settings import Environment
     from serving.exports import check_suffix, write_table
     from serving.lists import Filters, churn_risk_rows, list_table, wire_list
+    from serving.report import churn_risk_table
     from serving.store import Store
 
     screen = console(json_file)
@@ -109,7 +106,7 @@ def churn_risk(
             write_json(json_file, wire_list(*churn_risk_rows(store, settings, filters, top=top), filters))
         if out is None:
             run, rows = churn_risk_rows(store, settings, filters, top=min(top or SHOWN_ROWS, SHOWN_ROWS))
-            screen.print(_list_table(run, list(rows), wide=screen.width >= WIDE_SCREEN))
+            screen.print(churn_risk_table(run, list(rows), wide=screen.width >= WIDE_SCREEN))
             return
         run, rows = churn_risk_rows(store, settings, filters, top=top)
         with screen.status("Writing the list"):
@@ -173,11 +170,7 @@ def _cleaned(settings: Settings, environment: Environment, screen: Console) -> C
         transactions = read_transactions(settings.source, connection=connection)
         cleaned = clean_orders(transactions, settings, today=today, rejected_to=rejected)
     report = cleaned.report
-    screen.print(
-        f"{report.rows_in:,} rows in = {report.used:,} used + {report.duplicates:,} duplicates + "
-        f"{report.rejected_rows:,} rejected",
-        highlight=False,
-    )
+    screen.print(report.balance(), highlight=False)
     if report.rejected_rows:
         screen.print(f"Rejected rows with their reasons: {rejected}", markup=False, highlight=False)
     return cleaned
@@ -191,13 +184,11 @@ def _day(as_of: datetime | None, last_order_day: int, screen: Console) -> date:
         return default
     silent = (as_of.date() - default).days
     if silent > STALE_DAYS:
-        screen.print(
-            f"Note: the log ends {silent} days before --as-of; those days count as days on which nobody ordered."
-        )
+        screen.print(f"Note: the log ends {silent} days before --as-of; those days count as days on which nobody ordered.")
     return as_of.date()
 
 
-def _scored(
+def run_scoring(
     cleaned: Cleaned,
     day: date,
     champion: LoadedModel,
@@ -206,6 +197,7 @@ def _scored(
     out: Path | None,
     screen: Console,
 ) -> ScoringRun:
+    """Score under a progress bar and publish the run; see ``serving.scoring.score``."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from serving.scoring import Scoring
@@ -230,64 +222,3 @@ def run_view(run: ScoringRun) -> dict[str, Any]:
     from serving.views import tiers_view
 
     return {"scoring_run": run.run_id, **tiers_view(run)}
-
-
-def _run_table(run: ScoringRun) -> RenderableType:
-    from rich.table import Table
-
-    terms = run.terms
-    table = Table(
-        title=(
-            f"Scoring run {run.run_id}: {run.customers:,} customers as of {terms.as_of}, "
-            f"{terms.horizon_days} days ahead"
-        ),
-        title_justify="left",
-        caption=f"{_moved(run):,} customers are in another tier than by past spend. Model {terms.model_version}.",
-        caption_justify="left",
-    )
-    table.add_column("Tier")
-    for name in (
-        "Customers",
-        f"Predicted value, {terms.currency}",
-        "Mean churn risk",
-        f"Value at risk, {terms.currency}",
-    ):
-        table.add_column(name, justify="right")
-    for tier in run.tiers:
-        risk = "" if tier.mean_churn_risk is None else f"{tier.mean_churn_risk:.0%}"
-        table.add_row(
-            tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", risk, f"{tier.value_at_risk:,.0f}"
-        )
-    return table
-
-
-def _moved(run: ScoringRun) -> int:
-    return sum(cell.customers for cell in run.movement if cell.tier != cell.past_spend_tier)
-
-
-def _list_table(run: ScoringRun, rows: list[ListRow], *, wide: bool) -> RenderableType:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    terms = run.terms
-    table = Table(
-        title=f"Churn risk as of {terms.as_of}, {terms.horizon_days} days ahead, by value at risk in {terms.currency}",
-        title_justify="left",
-        caption="--out FILE.csv or FILE.xlsx writes all columns" if rows else "No customer fits these filters.",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-    )
-    for name, justify in (("Rank", "right"), ("Customer", "left"), ("Tier", "left"), ("Risk", "right")):
-        table.add_column(name, justify=justify, no_wrap=name != "Customer", overflow="fold")  # type: ignore[arg-type]
-    table.add_column("At risk", justify="right", no_wrap=True)
-    table.add_column("Why")
-    if wide:
-        table.add_column("Last order", no_wrap=True)
-        table.add_column("Suggested action")
-    for row in rows:
-        why = row.reasons[0].partition(":")[0] if row.reasons else ""
-        cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}")
-        more = (row.last_order.isoformat(), Text(row.action)) if wide else ()
-        table.add_row(*cells, f"{row.value_at_risk:,.0f}", Text(why), *more)
-    return table

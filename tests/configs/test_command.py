@@ -49,6 +49,51 @@ def test_bugs_keep_their_traceback() -> None:
     assert isinstance(result.exception, ZeroDivisionError)
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["greet", "--times", "x"], "error: Invalid value for '--times': "),
+        (["greet", "--tims", "1"], "error: No such option: --tims"),
+        (["gret"], "error: No such command 'gret'. Did you mean 'greet'?"),
+        (["fail"], "error: no such thing"),
+    ],
+)
+def test_usage_errors_are_one_line_too(words: list[str], line: str) -> None:
+    result = CliRunner().invoke(commands(), words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(line)
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_commands_end_as_they_should() -> None:
+    assert CliRunner().invoke(commands(), ["greet"]).exit_code == 0
+    assert CliRunner().invoke(commands(), ["--help"]).exit_code == 0
+    bare = CliRunner().invoke(commands(), [])
+    assert (bare.exit_code, "Usage" in bare.output, "error" in bare.output) == (2, True, False)
+    assert isinstance(CliRunner().invoke(commands(), ["bug"]).exception, ZeroDivisionError)
+
+
+def commands() -> typer.Typer:
+    app = typer.Typer(cls=command.Commands, no_args_is_help=True)
+
+    @app.command()
+    def greet(times: int = 1) -> None:
+        """Greet."""
+
+    @app.command()
+    @reported
+    def fail() -> None:
+        """Fail."""
+        raise NotFoundError("no such thing")
+
+    @app.command()
+    def bug() -> None:
+        """Break."""
+        raise ZeroDivisionError
+
+    return app
+
+
 @given(st.text())
 def test_one_line_is_one_line_that_can_be_printed(text: str) -> None:
     line = one_line(text)
@@ -58,9 +103,7 @@ def test_one_line_is_one_line_that_can_be_printed(text: str) -> None:
 
 def test_json_is_written_whole_and_readable(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "result.json"
-    write_json(
-        file, {"id": "Zoë\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "day": date(2011, 6, 12)}
-    )
+    write_json(file, {"id": "Zoë\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "day": date(2011, 6, 12)})
     assert json.loads(file.read_text(encoding="utf-8")) == {"id": "Zoë😀", "day": "2011-06-12"}
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(file, math.nan)
