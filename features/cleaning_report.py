@@ -66,6 +66,13 @@ class CleaningReport:
         """Days from the first to the last order, both counted."""
         return self.last_order_day - self.first_order_day + 1
 
+    def balance(self) -> str:
+        """What became of every row, in one line."""
+        return (
+            f"{self.rows_in:,} rows in = {self.used:,} used + {self.duplicates:,} duplicates + "
+            f"{self.rejected_rows:,} rejected ({self.rejected_share:.1%})"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self) | {

@@ -14,12 +14,13 @@ import duckdb
 
 from configs.errors import SourceError
 from configs.settings import Csv
-from features.engine import Workbench, literal, quoted
+from features.engine import Workbench, literal
 
 UNREADABLE = "unreadable_line"
 """Extra column of a CSV source: where, why and what, of a line that could not be read; null in every readable row."""
 
 _HEAD_BYTES = 1 << 16
+_SHOWN = 5
 _CODECS = {"utf-8": "utf-8-sig", "utf-16": "utf-16", "latin-1": "latin-1"}
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -62,9 +63,7 @@ def _load(bench: Workbench, columns: tuple[str, ...], paths: list[Path], dialect
     files = ", ".join(literal(str(path)) for path in paths)
     given = ", ".join(f"{name} = {value}" for name, value in options.items())
     try:
-        table = bench.table(
-            f"SELECT *, CAST(NULL AS VARCHAR) AS {UNREADABLE} FROM read_csv([{files}], {given})", "csv_rows"
-        )
+        table = bench.table(f"SELECT *, CAST(NULL AS VARCHAR) AS {UNREADABLE} FROM read_csv([{files}], {given})", "csv_rows")
         _keep_faults(bench, table, faults, scans)
     except duckdb.Error as error:
         raise SourceError(f"{_shown(paths)}: not readable as CSV: {str(error).splitlines()[0]}") from None
@@ -75,9 +74,7 @@ def _load(bench: Workbench, columns: tuple[str, ...], paths: list[Path], dialect
 def _keep_faults(bench: Workbench, table: str, faults: str, scans: str) -> None:
     """Put each line that could not be parsed into the table, once, whatever number of faults it has."""
     joined = f"{faults} JOIN (SELECT DISTINCT scan_id, file_id, file_path FROM {scans}) USING (scan_id, file_id)"
-    wrong = bench.run(
-        f"SELECT file_path, line FROM {joined} WHERE error_type = 'INVALID ENCODING' ORDER BY ALL LIMIT 5"
-    )
+    wrong = bench.run(f"SELECT file_path, line FROM {joined} WHERE error_type = 'INVALID ENCODING' ORDER BY ALL LIMIT 5")
     if wrong:
         places = ", ".join(f"{Path(path).name} line {line}" for path, line in wrong)
         raise SourceError(f"{places}: not in the declared encoding; set source.csv.encoding to the one the file has")
@@ -144,9 +141,7 @@ def _check_encoding(path: Path, head: bytes, dialect: Csv) -> None:
 
 
 def _check_rows(relation: duckdb.DuckDBPyRelation, paths: Sequence[Path], dialect: Csv) -> None:
-    [(rows, unreadable, examples)] = relation.aggregate(
-        f"count(*), count({UNREADABLE}), min({UNREADABLE}, 3)"
-    ).fetchall()
+    [(rows, unreadable, examples)] = relation.aggregate(f"count(*), count({UNREADABLE}), min({UNREADABLE}, 3)").fetchall()
     if rows == 0:
         raise SourceError(f"{_shown(paths)}: a header at most, and no rows")
     if rows == unreadable:
@@ -158,4 +153,4 @@ def _check_rows(relation: duckdb.DuckDBPyRelation, paths: Sequence[Path], dialec
 
 
 def _shown(paths: Sequence[Path]) -> str:
-    return ", ".join(str(path) for path in paths[:5]) + (" ..." if len(paths) > 5 else "")
+    return ", ".join(str(path) for path in paths[:_SHOWN]) + (" ..." if len(paths) > _SHOWN else "")

@@ -22,6 +22,8 @@ from configs.settings import Source
 from features.engine import Workbench, quoted
 
 BATCH_ROWS = 50_000
+# Digits of a decimal that DuckDB keeps in 8 bytes, and of the longest it has.
+_SHORT, _LONG = 18, 38
 
 
 def read_database(connection: duckdb.DuckDBPyConnection, source: Source) -> duckdb.DuckDBPyRelation:
@@ -72,9 +74,7 @@ def _select_all(database: sa.Connection, table: str) -> str:
     return "SELECT * FROM " + ".".join(quote(part) for part in (schema, name) if part)
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, database: sa.Connection, query: str
-) -> duckdb.DuckDBPyRelation:
+def _load(connection: duckdb.DuckDBPyConnection, database: sa.Connection, query: str) -> duckdb.DuckDBPyRelation:
     # Without parameters, drivers leave percent signs in the query alone.
     options: dict[str, Any] = {"stream_results": True, "yield_per": BATCH_ROWS, "no_parameters": True}
     result = database.execution_options(**options).exec_driver_sql(query)
@@ -97,7 +97,9 @@ def _load(
         connection.unregister("arriving")
     if rows == 0:
         raise SourceError(f"{_address(database.engine)}: the table or query has no rows")
-    return bench.relation(f"SELECT {', '.join(_typed(bench, table, *one) for one in zip(names, kinds, strict=True))} FROM {table}")
+    return bench.relation(
+        f"SELECT {', '.join(_typed(bench, table, *one) for one in zip(names, kinds, strict=True))} FROM {table}"
+    )
 
 
 def _batches(result: sa.CursorResult[Any], kinds: Sequence[set[type]]) -> Iterator[list[list[str | None]]]:
@@ -123,7 +125,9 @@ def _as_text(cell: Any) -> str:
             try:
                 return bytes(cell).decode()
             except UnicodeDecodeError:
-                raise SourceError(f"a column holds bytes that are no text, such as {bytes(cell)[:20]!r}; leave it out of the query") from None
+                raise SourceError(
+                    f"a column holds bytes that are no text, such as {bytes(cell)[:20]!r}; leave it out of the query"
+                ) from None
         case _:
             return str(cell)
 
@@ -163,8 +167,8 @@ def _decimal(bench: Workbench, table: str, column: str) -> str:
     [(scale, whole)] = bench.run(
         f"SELECT max(length(split_part({column}, '.', 2))), max(length(ltrim(split_part({column}, '.', 1), '-'))) FROM {table}"
     )
-    width = 18 if scale + whole <= 18 else 38
-    return _fitting(bench, table, column, (f"DECIMAL({width}, {scale})",)) if scale + whole <= 38 else "VARCHAR"
+    width = _SHORT if scale + whole <= _SHORT else _LONG
+    return _fitting(bench, table, column, (f"DECIMAL({width}, {scale})",)) if scale + whole <= _LONG else "VARCHAR"
 
 
 def _moments(bench: Workbench, table: str, column: str) -> str:

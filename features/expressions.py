@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from configs.errors import ColumnError, nearest
-from features.engine import Workbench, literal
+from features.engine import Workbench, literal, quoted
 
 _TEXT_HINT = "text columns must be cast before arithmetic, for example CAST(Quantity AS INTEGER) * CAST(Price AS DOUBLE)"
 
@@ -34,8 +34,14 @@ def checked(bench: Workbench, source: str, columns: Sequence[str], key: str, tex
 
     A value that an expression cannot compute (an overflow, a text that is no number) becomes null, never an error.
 
+    A text that is exactly the name of a column is that column, also when it holds blanks or is an SQL word.
+
     Raises ColumnError: not one single expression, an unknown column (the nearest is named), types that do not fit.
     """
+    if not text.strip():
+        raise ColumnError(f"{key} is blank; expected a column or an SQL expression")
+    named = next((column for column in columns if column.lower() == text.strip().lower()), None)
+    text = text if named is None else quoted(named)
     node = _parsed(bench, key, text)
     reads = _known_columns(node, columns, key, text)
     # TRY has its price, and a bare column cannot fail.
@@ -58,7 +64,10 @@ def _parsed(bench: Workbench, key: str, text: str) -> dict[str, Any]:
         message = str(tree.get("error_message", "")).split("\n")[0]
         if message.startswith("Only SELECT statements"):
             message = "only one expression is allowed here, found a statement"
-        raise ColumnError(f"{key}: {text!r} is no SQL expression: {message}; expected one like Quantity * Price")
+        raise ColumnError(
+            f"{key}: {text!r} is no SQL expression: {message}; expected one like Quantity * Price, with names that hold "
+            "blanks or are SQL words in double quotes"
+        )
     statements = tree["statements"]
     node = statements[0]["node"]
     single = (
@@ -74,9 +83,7 @@ def _parsed(bench: Workbench, key: str, text: str) -> dict[str, Any]:
     expression: dict[str, Any] = node["select_list"][0]
     for part in _nodes(expression):
         if part.get("class") in ("SUBQUERY", "WINDOW", "STAR", "PARAMETER"):
-            raise ColumnError(
-                f"{key}: {text!r} must compute its value from one row: no sub-query, window, * or parameter"
-            )
+            raise ColumnError(f"{key}: {text!r} must compute its value from one row: no sub-query, window, * or parameter")
     return expression
 
 
@@ -93,9 +100,7 @@ def _known_columns(node: dict[str, Any], columns: Sequence[str], key: str, text:
         if found is not None:
             reads[found] = None
         elif not lambdas:
-            raise ColumnError(
-                f'{key}: the source has no column "{names[-1]}" (in {text!r}); {nearest(names[-1], columns)}'
-            )
+            raise ColumnError(f'{key}: the source has no column "{names[-1]}" (in {text!r}); {nearest(names[-1], columns)}')
     return tuple(reads)
 
 

@@ -21,6 +21,7 @@ SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+_SHOWN = 5
 _KNOWN = "a .csv, .tsv, .txt (also .gz) or .parquet file"
 _MAGIC = {
     b"PAR1": "Parquet",
@@ -73,7 +74,7 @@ def _expand(path: str) -> list[Path]:
     if place.exists():
         return [place]
     if glob.has_magic(path):
-        found = [Path(one) for one in sorted(glob.glob(path, recursive=True)) if Path(one).is_file()]
+        found = [Path(one) for one in sorted(glob.glob(path, recursive=True)) if Path(one).is_file()]  # noqa: PTH207 (takes absolute patterns)
         if not found:
             raise SourceError(f"no file matches source.path {path} (from the folder {Path.cwd()})")
         return found
@@ -114,4 +115,4 @@ def _check_content(path: Path, expected: Format) -> None:
 
 
 def _some(paths: list[Path]) -> str:
-    return ", ".join(path.name for path in paths[:5]) + (" ..." if len(paths) > 5 else "")
+    return ", ".join(path.name for path in paths[:_SHOWN]) + (" ..." if len(paths) > _SHOWN else "")

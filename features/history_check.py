@@ -51,11 +51,11 @@ def _support(horizon: int, report: CleaningReport) -> HorizonSupport:
     needed = HORIZONS_NEEDED * horizon
     held = report.history_days / horizon
     if report.history_days >= needed:
-        return HorizonSupport(horizon, True, f"the history holds it {held:.1f} times")
+        return HorizonSupport(horizon, supported=True, reason=f"the history holds it {held:.1f} times")
     return HorizonSupport(
         horizon,
-        False,
-        f"needs {needed} days of history ({HORIZONS_NEEDED} x {horizon}), found {report.history_days}: "
+        supported=False,
+        reason=f"needs {needed} days of history ({HORIZONS_NEEDED} x {horizon}), found {report.history_days}: "
         f"{needed - report.history_days} days short",
     )
 

@@ -121,7 +121,5 @@ def _ranges(bench: Workbench, rows: str, parts: int) -> Iterator[str]:
         ids = sorted(one for (one,) in sample)
         limits = sorted({ids[len(ids) * part // parts] for part in range(1, parts)})
     for low, high in zip([None, *limits], [*limits, None], strict=True):
-        bounds = [
-            f"customer_id {sign} {literal(bound)}" for sign, bound in ((">=", low), ("<", high)) if bound is not None
-        ]
+        bounds = [f"customer_id {sign} {literal(bound)}" for sign, bound in ((">=", low), ("<", high)) if bound is not None]
         yield f" WHERE {' AND '.join(bounds)}" if bounds else ""

@@ -16,6 +16,7 @@ import narwhals as nw
 from configs.errors import HistoryError, RejectedRowsError, SourceError
 from configs.settings import Settings
 from features.cleaning_report import CleaningReport
+from features.csv_files import UNREADABLE
 from features.engine import Workbench, relation_of
 from features.netting import net_orders
 from features.order_table import OrderTable
@@ -55,15 +56,14 @@ def clean_orders(
     bench = Workbench(relation)
     source = bench.view(relation, "source")
     columns = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    _check_cut(list(columns), settings)
     with _reading():
         typed = typed_rows(bench, source, columns, settings, today=today, until=until)
         rows_in = bench.count(f"({typed.sql})")
         if rows_in == 0:
             raise HistoryError(f"the source has no row before {until}; give a later day")
         split = RowSplit(bench, typed, settings.cleaning)
-        orders = OrderTable(
-            bench, split.usable, split.usable_rows, zero_amount_orders=settings.cleaning.zero_amount_orders
-        )
+        orders = OrderTable(bench, split.usable, split.usable_rows, zero_amount_orders=settings.cleaning.zero_amount_orders)
         split.reject_orders("zero_amount", orders.zero_orders)
         split.reject_orders("refund_without_purchase", orders.orphan_days)
     report = _report(rows_in, split, orders)
@@ -87,6 +87,18 @@ def write_rejected(rejected: nw.LazyFrame[Any], path: Path) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _check_cut(columns: list[str], settings: Settings) -> None:
+    """Tell a wrong delimiter from a wrong column name: a header that was not cut is one column with delimiters in it."""
+    [*first, last] = columns
+    if len(first) == 1 and last == UNREADABLE and any(sign in first[0] for sign in ",;\t|"):
+        csv = settings.source.csv
+        if csv.column_names is None:
+            raise SourceError(
+                f"the CSV has one column {first[0]!r} when cut at the delimiter {csv.delimiter!r}; set "
+                "source.csv.delimiter to the one it is written with"
+            )
 
 
 def _report(rows_in: int, split: RowSplit, orders: OrderTable) -> CleaningReport:

@@ -29,7 +29,7 @@ class RowSplit:
         ignored = _spelled(cleaning.duplicates_ignore, typed.raw_columns)
         self._compared = [quoted(name) for name in typed.raw_columns if name not in ignored]
         self._ignored = [quoted(name) for name in typed.raw_columns if name in ignored]
-        rejected = f'SELECT {self._rejected_columns()} FROM ({typed.sql}) WHERE "c:reason" IS NOT NULL'
+        rejected = f'SELECT {self._rejected_columns()} FROM ({typed.sql}) WHERE "x:reason" IS NOT NULL'
         self._rejected = bench.table(rejected, "rejected")
         self.duplicates = 0
         self.usable = self._usable()
@@ -40,7 +40,7 @@ class RowSplit:
         bench = self._bench
         if bench.count(keys) == 0:
             return
-        rows = bench.frame(f'FROM ({self._typed.sql}) WHERE "c:reason" IS NULL')
+        rows = bench.frame(f'FROM ({self._typed.sql}) WHERE "x:reason" IS NULL')
         refused = bench.frame(f"FROM {keys}")
         names = refused.collect_schema().names()
         if "order_id" in names:
@@ -57,7 +57,7 @@ class RowSplit:
         if self._typed.has_lines:
             example = f"coalesce(left({UNREADABLE}, 200), {example})"
         found = self._bench.run(
-            f'SELECT "c:reason", count(*), min({example}, {_EXAMPLES}) FROM {self._rejected} GROUP BY 1 ORDER BY 2 DESC, 1'
+            f'SELECT "x:reason", count(*), min({example}, {_EXAMPLES}) FROM {self._rejected} GROUP BY 1 ORDER BY 2 DESC, 1'
         )
         return {reason: Found(count, tuple(examples)) for reason, count, examples in found}
 
@@ -75,7 +75,7 @@ class RowSplit:
     def rejected_frame(self) -> nw.LazyFrame[Any]:
         """The raw columns of the rejected rows and ``reason``; a raw column of that name becomes ``raw_reason``."""
         columns = [f"{name} AS raw_reason" if name.lower() == '"reason"' else name for name in self._raw()]
-        return self._bench.frame(f'SELECT {", ".join(columns)}, "c:reason" AS reason FROM {self._rejected}')
+        return self._bench.frame(f'SELECT {", ".join(columns)}, "x:reason" AS reason FROM {self._rejected}')
 
     def _usable(self) -> str:
         """Leave one of each set of rows that are equal in all compared columns.
@@ -85,17 +85,17 @@ class RowSplit:
         bench, typed = self._bench, self._typed
         columns = select_canonical(typed.canonical_columns)
         names = ", ".join(quoted(name) for name in typed.canonical_columns)
-        fingerprint = f', {self._row_hash()} AS "c:row_hash"' if self._drop else ""
-        rows = bench.table(f'SELECT {columns}{fingerprint} FROM ({typed.sql}) WHERE "c:reason" IS NULL', "rows")
+        fingerprint = f', {self._row_hash()} AS "x:row_hash"' if self._drop else ""
+        rows = bench.table(f'SELECT {columns}{fingerprint} FROM ({typed.sql}) WHERE "x:reason" IS NULL', "rows")
         if not self._drop:
             return f"SELECT {names} FROM {rows}"
-        repeated = bench.table(f'SELECT "c:row_hash" FROM {rows} GROUP BY 1 HAVING count(*) > 1', "repeated")
+        repeated = bench.table(f'SELECT "x:row_hash" FROM {rows} GROUP BY 1 HAVING count(*) > 1', "repeated")
         if bench.count(repeated) == 0:
             return f"SELECT {names} FROM {rows}"
         alike = f"(FROM {typed.source} WHERE {self._row_hash()} IN (FROM {repeated}))"
-        candidates = f'(FROM ({typed.over(alike)}) WHERE "c:reason" IS NULL)'
+        candidates = f'(FROM ({typed.over(alike)}) WHERE "x:reason" IS NULL)'
         kept = bench.table(f"SELECT {columns} FROM ({self._first_of_equals(candidates)})", "kept")
-        others = f'FROM {rows} WHERE "c:row_hash" NOT IN (FROM {repeated})'
+        others = f'FROM {rows} WHERE "x:row_hash" NOT IN (FROM {repeated})'
         self.duplicates = bench.count(rows) - bench.count(kept) - bench.count(f"({others})")
         return f"SELECT {names} {others} UNION ALL SELECT {names} FROM {kept}"
 
@@ -107,9 +107,9 @@ class RowSplit:
         order = f" ORDER BY {', '.join(self._ignored)}" if self._ignored else ""
         return f"FROM {rows} QUALIFY row_number() OVER (PARTITION BY {', '.join(self._compared)}{order}) = 1"
 
-    def _rejected_columns(self, reason: str = '"c:reason"') -> str:
+    def _rejected_columns(self, reason: str = '"x:reason"') -> str:
         failed = [quoted(f"failed:{name}") for name in self._typed.cast_columns]
-        return ", ".join([*self._raw(), *failed, f'{reason} AS "c:reason"'])
+        return ", ".join([*self._raw(), *failed, f'{reason} AS "x:reason"'])
 
     def _raw(self) -> list[str]:
         technical = (UNREADABLE,) if self._typed.has_lines else ()

@@ -18,9 +18,7 @@ from features.files import find_files
 from features.parquet_files import read_parquet
 
 
-def read_transactions(
-    source: Source, *, connection: duckdb.DuckDBPyConnection | None = None
-) -> nw.LazyFrame[Any]:
+def read_transactions(source: Source, *, connection: duckdb.DuckDBPyConnection | None = None) -> nw.LazyFrame[Any]:
     """Read the transactions of one source, on ``connection`` or one of its own.
 
     Parquet stays where it is and is scanned when needed; CSV and databases are read once, here. A CSV source has the
@@ -31,8 +29,7 @@ def read_transactions(
     connection = connect() if connection is None else connection
     if source.url is not None:
         return nw.from_native(read_database(connection, source))
-    assert source.path is not None
-    files = find_files(source_path(source.path), source.format)
+    files = find_files(source_path(source.path or ""), source.format)
     if files.format == "parquet":
         return nw.from_native(read_parquet(connection, files.paths))
     return nw.from_native(read_csv(connection, files.paths, source.csv))

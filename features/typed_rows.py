@@ -22,7 +22,7 @@ EARLIEST_DAY = date(1900, 1, 1)
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 _FLOAT = ("FLOAT", "DOUBLE")
 _NESTED = ("STRUCT", "MAP", "UNION", "[]", "]", "BLOB", "LIST")
-_ROWS = "<rows>"
+_ROWS = "<the raw rows\x00>"
 _BLANK = r"E' \t\r\n'"
 _ISO_LOCAL = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
 _ISO_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)? ?([Zz]|[+-]\d{2}(:?\d{2})?)$"
@@ -42,8 +42,10 @@ class TypedRows:
 
     @property
     def sql(self) -> str:
-        """Every raw column, the canonical columns as ``c:...``, the cells that could not be cast as ``failed:...``, and
-        ``c:reason`` (null for a row that can be used), of the rows that are part of the run.
+        """The SQL of the rows that are part of the run.
+
+        It selects every raw column, the canonical ones as ``c:...``, the cells that could not be cast as ``failed:...``, and
+        ``x:reason``: null for a row that can be used.
         """
         return self.over(self.source)
 
@@ -53,6 +55,7 @@ class TypedRows:
 
     @property
     def canonical_columns(self) -> tuple[str, ...]:
+        """The typed columns, attributes last."""
         return ("customer_id", "order_id", "ordered_at", "order_day", "amount", "items", *self.attributes)
 
 
@@ -69,9 +72,7 @@ def typed_rows(
         return checked(bench, source, raw, key, text)
 
     mapped = {
-        name: expression(f"columns.{name}", text)
-        for name, text in settings.columns.model_dump().items()
-        if text is not None
+        name: expression(f"columns.{name}", text) for name, text in settings.columns.model_dump().items() if text is not None
     }
     attributes = {name: expression(f"attributes.{name}", text) for name, text in settings.attributes.items()}
     rules = {name: expression(f"cleaning.reject.{name}", text) for name, text in settings.cleaning.reject.items()}
@@ -82,7 +83,7 @@ def typed_rows(
     inner = f"SELECT *, {_select(cells)} FROM {_ROWS}"
     typed = f"SELECT *, {_select(_values(mapped, attributes, settings))} FROM ({inner})"
     reasons = _reasons(mapped, rules, settings, today, has_lines=UNREADABLE in columns)
-    outer = f"SELECT *, {_failed(mapped)}, CASE {reasons} END AS \"c:reason\" FROM ({typed})"
+    outer = f'SELECT *, {_failed(mapped)}, CASE {reasons} END AS "x:reason" FROM ({typed})'
     if until is not None:
         outer += f' WHERE "c:ordered_at" IS NULL OR "c:ordered_at" < {_day(until)}'
     everything = (*mapped.values(), *attributes.values(), *rules.values())
@@ -135,7 +136,11 @@ def _identifier(expression: Expression, whole_float_ids: str) -> str:
         whole = f"CAST(CAST({cell} AS BIGINT) AS VARCHAR)"
         dropped = f"WHEN {cell} = floor({cell}) AND abs({cell}) < 9007199254740992 THEN {whole} "
         keep = "" if whole_float_ids == "keep" else dropped
-        value = f"CASE WHEN isfinite({cell}) THEN CASE {keep}ELSE {text} END END" if keep else f"CASE WHEN isfinite({cell}) THEN {text} END"
+        value = (
+            f"CASE WHEN isfinite({cell}) THEN CASE {keep}ELSE {text} END END"
+            if keep
+            else f"CASE WHEN isfinite({cell}) THEN {text} END"
+        )
     elif whole_float_ids == "drop_point_zero" and (expression.type == "VARCHAR" or expression.type.startswith("DECIMAL")):
         value = rf"regexp_replace({value}, '^([+-]?\d+)\.0+$', '\1')"
     return value

@@ -11,7 +11,16 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from configs.errors import SettingsError, nearest
-from configs.settings import Environment, Settings, TierLimits, TierPareto, load_settings, parse_settings, settings_file, source_path
+from configs.settings import (
+    Environment,
+    Settings,
+    TierLimits,
+    TierPareto,
+    load_settings,
+    parse_settings,
+    settings_file,
+    source_path,
+)
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
