@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from configs.command import JsonFile, console, reported, write_json
+from configs.command import Commands, JsonFile, console, reported, write_json
 from serving.cli import app as serving
 from training.cli import app as training
 

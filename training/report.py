@@ -24,11 +24,7 @@ def check_report(
     report: CleaningReport, support: Sequence[HorizonSupport], settings: Settings, rejected: Path
 ) -> RenderableType:
     """Rows by what became of them, the customers, and the horizons that the history supports."""
-    balance = (
-        f"{report.rows_in:,} rows in = {report.used:,} used + {report.duplicates:,} duplicates + "
-        f"{report.rejected_rows:,} rejected ({report.rejected_share:.1%})"
-    )
-    parts: list[RenderableType] = [Text(balance, style="bold"), _rows(report)]
+    parts: list[RenderableType] = [Text(report.balance(), style="bold"), _rows(report)]
     if report.rejected_rows:
         parts.append(Text(f"Rejected rows, each with its reason: {rejected}", style="dim"))
     parts += [Text(), _facts(report, settings), Text(), _horizons(support)]

@@ -1,0 +1,72 @@
+"""What the serving commands show in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from configs.command import one_line
+from serving.lists import ListRow
+from serving.store import ScoringRun
+
+
+def run_table(run: ScoringRun) -> RenderableType:
+    """Customers, predicted value and churn risk of each tier."""
+    terms = run.terms
+    table = Table(
+        title=(
+            f"Scoring run {run.run_id}: {run.customers:,} customers as of {terms.as_of}, "
+            f"{terms.horizon_days} days ahead"
+        ),
+        title_justify="left",
+        caption=f"{moved(run):,} customers are in another tier than by past spend. Model {terms.model_version}.",
+        caption_justify="left",
+    )
+    table.add_column("Tier")
+    for name in (
+        "Customers",
+        f"Predicted value, {terms.currency}",
+        "Mean churn risk",
+        f"Value at risk, {terms.currency}",
+    ):
+        table.add_column(name, justify="right")
+    for tier in run.tiers:
+        risk = "" if tier.mean_churn_risk is None else f"{tier.mean_churn_risk:.0%}"
+        table.add_row(
+            tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", risk, f"{tier.value_at_risk:,.0f}"
+        )
+    return table
+
+
+def moved(run: ScoringRun) -> int:
+    """Count the customers whose tier is not their past-spend tier."""
+    return sum(cell.customers for cell in run.movement if cell.tier != cell.past_spend_tier)
+
+
+def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool) -> RenderableType:
+    """The first rows of a churn-risk list; ``wide`` adds the last order and the suggested action."""
+    terms = run.terms
+    table = Table(
+        title=f"Churn risk as of {terms.as_of}, {terms.horizon_days} days ahead, by value at risk in {terms.currency}",
+        title_justify="left",
+        caption="--out FILE.csv or FILE.xlsx writes all columns" if rows else "No customer fits these filters.",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    for name, justify in (("Rank", "right"), ("Customer", "left"), ("Tier", "left"), ("Risk", "right")):
+        table.add_column(name, justify=justify, no_wrap=name != "Customer", overflow="fold")  # type: ignore[arg-type]
+    table.add_column("At risk", justify="right", no_wrap=True)
+    table.add_column("Why")
+    if wide:
+        table.add_column("Last order", no_wrap=True)
+        table.add_column("Suggested action")
+    for row in rows:
+        why = row.reasons[0].partition(":")[0] if row.reasons else ""
+        cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}")
+        more = (row.last_order.isoformat(), Text(row.action)) if wide else ()
+        table.add_row(*cells, f"{row.value_at_risk:,.0f}", Text(why), *more)
+    return table
