@@ -188,7 +188,7 @@ CATALOG: tuple[Feature, ...] = (
         "monetary_value", "order_value", "money", "Value of a repeat purchase day",
         "Mean purchase value of the repeat purchase days; 0 without one (lifetimes' monetary_value).",
         lambda _: when(_col("repeat_days") > 0, _in_money("paid_on_repeat_days") / _sum("repeat_days")).fill_null(0.0),
-        always(lambda value, c: f"Spends {money(value, c)} on coming back" if value > 0 else "Has not come back to spend"),
+        always(lambda value, c: f"Spends {money(value, c)} on coming back" if value > 0 else "Has not come back yet"),
     ),
     Feature(
         "order_count", "order_history", "orders", "Orders", "Purchases before the cutoff; refunds are none.",

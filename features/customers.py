@@ -85,6 +85,5 @@ def _check(columns: list[str]) -> None:
         return
     cure = "run features.orders.net_orders first" if set(missing) & set(HISTORY) else "give canonical orders"
     raise ColumnError(
-        f"features need the columns {', '.join(NEEDED)}; missing: {', '.join(missing)} "
-        f"(found: {', '.join(columns[:20])}): {cure}"
+        f"features need the columns {', '.join(NEEDED)}; missing: {', '.join(missing)} (found: {', '.join(columns[:20])}): {cure}"
     )

@@ -19,7 +19,7 @@ LEAST_SHARE = 0.005
 
 
 def count(value: float, noun: str) -> str:
-    """Number with its noun: ``1 order``, ``2.4 orders``, ``1,200 days``; tenths below ten only. Nouns just take an s."""
+    """Number with its noun: ``1 order``, ``2.4 orders``, ``1,200 days``; tenths below ten only. Nouns take an s."""
     number = _tenths(value)
     return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 

@@ -8,8 +8,8 @@ Two steps of plain Narwhals expressions, each a function of the cutoff (integer 
 **Why the numbers are the same on every engine.** Whatever is added up is a whole number held in float64: amounts, items
 and logarithms in ten-thousandths, weights in units of 2**-30. A float64 sum of whole numbers is exact in any order up
 to 2**53: a net total of 900 billion per customer, or 8 million orders. Beyond it nothing overflows, sums are merely
-rounded. Rounding is ``floor(x + 0.5)``, which all engines do alike. Engines may differ in the last bit of ``exp``: for no
-age in days is a weight that near to a rounding limit (a test proves it for every age). They may differ in the last bit
+rounded. Rounding is ``floor(x + 0.5)``, which all engines do alike. Engines may differ in the last bit of ``exp``: for
+no age in days is a weight that near to a rounding limit (a test proves it for every age). They may differ in the last bit
 of ``ln`` as well, which moves a ten-thousandth of one logarithm once in about 10**11 orders.
 """
 
@@ -53,7 +53,7 @@ def terms(cutoff: int) -> dict[str, nw.Expr]:
 
 
 def sums(cutoff: int) -> dict[str, nw.Expr]:
-    """One value per customer over ``terms(cutoff)``, by name; a sum of nothing is 0, an extreme of nothing is missing."""
+    """One value per customer over ``terms(cutoff)``, by name; a sum of nothing is 0, an extreme is missing."""
     gap = (_col("order_day") - _col("previous_day")).cast(nw.Float64)
     first_of = {f"{days}": cutoff - days for days in WINDOWS}
     seasons = {f"season_{years}": season(cutoff, years) for years in SEASONS}

@@ -55,9 +55,7 @@ def cdnow_sample_rows() -> pl.DataFrame:
 def retail_rows() -> pl.DataFrame:
     """Lines of 200 customers of Online Retail II as typed rows, exact duplicates dropped, refunds kept."""
     if not RETAIL.exists():
-        pytest.skip(
-            f"Online Retail II is not here: {RETAIL.name} belongs into the folder shared/data beside the project"
-        )
+        pytest.skip(f"Online Retail II is not here: {RETAIL.name} belongs into the folder shared/data beside the project")
     return (
         duckdb.sql(
             f"""

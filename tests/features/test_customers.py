@@ -53,7 +53,7 @@ def on_duckdb(orders: pl.DataFrame, cutoff: int, threads: int = 2) -> pd.DataFra
         return feature_frame(nw.from_native(connection.table("orders")), cutoff)
 
 
-# -------------------------------------------------------------------------------------- plain Python, by the definitions
+# ------------------------------------------------------------------------------------ plain Python, by the definitions
 
 
 def by_the_definitions(orders: list[Order], cutoff: int) -> dict[str, float]:
@@ -127,9 +127,7 @@ def rounding(name: str, orders: pd.DataFrame) -> float:
 def check_against_the_definitions(orders: pl.DataFrame, cutoff: int) -> None:
     found = on_polars(orders, cutoff)
     by_customer = {str(key): group for key, group in orders.to_pandas().groupby("customer_id")}
-    expected_ids = [
-        key for key, group in by_customer.items() if (group[group["amount"] >= 0]["order_day"] < cutoff).any()
-    ]
+    expected_ids = [key for key, group in by_customer.items() if (group[group["amount"] >= 0]["order_day"] < cutoff).any()]
     assert list(found.index) == sorted(expected_ids)
     assert list(found.columns) == list(FEATURE_NAMES)
     for customer, row in found.iterrows():
@@ -239,9 +237,7 @@ def log_of(drawn: dict[str, list[tuple[int, int, float, float | None]]], prefix:
 
 @settings(max_examples=60, deadline=None)
 @given(past=LOG, future=LOG, cutoff=st.integers(1, 70))
-def test_orders_on_or_after_the_cutoff_change_nothing(
-    past: dict[str, Any], future: dict[str, Any], cutoff: int
-) -> None:
+def test_orders_on_or_after_the_cutoff_change_nothing(past: dict[str, Any], future: dict[str, Any], cutoff: int) -> None:
     before = log_of(past)
     later = log_of(future, prefix="later-").with_columns(
         pl.col("order_day") + cutoff, pl.col("ordered_at") + pl.duration(days=cutoff)
@@ -286,9 +282,7 @@ def test_requests_in_many_threads_see_their_own_rows(cdnow_rows: pl.DataFrame) -
 
 
 def test_the_frame_is_one_block_of_float64_sorted_by_id() -> None:
-    orders = canonical(
-        pl.concat([typed([(3, 0, 1.0, None)], customer) for customer in ("b", "B", "ä", "0", "10", "9")])
-    )
+    orders = canonical(pl.concat([typed([(3, 0, 1.0, None)], customer) for customer in ("b", "B", "ä", "0", "10", "9")]))
     frame = on_duckdb(orders, 5)
     assert list(frame.index) == sorted(frame.index) == ["0", "10", "9", "B", "b", "ä"]
     assert frame.index.name == "customer_id"

@@ -16,14 +16,12 @@ import pytest
 from features.customers import feature_frame
 from features.netting import net_orders
 
-CUTOFFS = tuple(
-    (date.fromisoformat(text) - date(1970, 1, 1)).days for text in ("1997-02-01", "1998-03-02", "2012-01-01")
-)
+CUTOFFS = tuple((date.fromisoformat(text) - date(1970, 1, 1)).days for text in ("1997-02-01", "1998-03-02", "2012-01-01"))
 
 
 @pytest.fixture(scope="module")
 def order_files(cdnow_rows: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Write canonical orders as Parquet: a third of CDNOW, and a log of odd amounts, refunds, ties and missing items."""
+    """Write canonical orders as Parquet: a third of CDNOW, and a log of odd amounts, refunds, ties, missing items."""
     folder = tmp_path_factory.mktemp("orders")
     logs = {"cdnow": cdnow_rows.filter(pl.col("customer_id").cast(pl.Int64) % 3 == 0), "hard": hard_rows()}
     for name, rows in logs.items():
