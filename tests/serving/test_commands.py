@@ -5,17 +5,25 @@ from __future__ import annotations
 import csv
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from configs.settings import Environment
+from models.bundle import Origin, save_bundle
+from models.registry import BUNDLE_FOLDER, move_champion, open_tracking, register_bundle
 from serving.cli import app
 from serving.predictions import wire
 from serving.spreadsheet_text import unguarded
 from serving.store import Store
+
+# MLflow configures its mappers with what SQLAlchemy 2.1 has come to deprecate.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
 
 
 @pytest.fixture
@@ -53,9 +61,7 @@ def test_the_list_on_the_screen(at_home: Any) -> None:
 
 def test_the_list_as_csv_xlsx_and_json_is_the_same(at_home: Any, tmp_path: Path) -> None:
     for suffix in ("csv", "xlsx"):
-        result = run(
-            "list", "churn-risk", "--min-risk", "0.2", "--top", "200", "--out", f"list.{suffix}", "--json", "list.json"
-        )
+        result = run("list", "churn-risk", "--min-risk", "0.2", "--top", "200", "--out", f"list.{suffix}", "--json", "list.json")
         assert result.exit_code == 0, result.output
         assert f"200 customers written to list.{suffix}" in result.output
     with (tmp_path / "list.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -111,3 +117,62 @@ def test_a_store_that_cannot_be_reached_shows_no_password(at_home: Any, monkeypa
     line = refused("explain", "1")
     assert "hunter2" not in line
     assert "me:***@127.0.0.1" in line
+
+
+@pytest.fixture(scope="module")
+def registered(state: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder whose registry has the state's model as champion."""
+    home = tmp_path_factory.mktemp("registry")
+    environment = Environment.read({"FORETIER_HOME": str(home)})
+    client = open_tracking(environment)
+    experiment = client.create_experiment("foretier", artifact_location=(home / "artifacts").as_uri())
+    logged = client.create_run(experiment).info.run_id
+    origin = Origin(10408, (), "0" * 64, {}, {})
+    save_bundle(state.model, origin, home / BUNDLE_FOLDER)
+    client.log_artifacts(logged, str(home / BUNDLE_FOLDER), BUNDLE_FOLDER)
+    move_champion(client, environment, register_bundle(client, environment, logged))
+    return home
+
+
+@pytest.fixture
+def at_registry(at_home: Any, registered: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The state with a champion and an empty store."""
+    monkeypatch.setenv("FORETIER_HOME", str(registered))
+    monkeypatch.setenv("FORETIER_STORE_URL", f"sqlite:///{tmp_path / 'scores.db'}")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return at_home
+
+
+def test_score_publishes_what_the_champion_says(at_registry: Any, tmp_path: Path) -> None:
+    result = run("score", "--out", "scores.parquet", "--json", "run.json")
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "run.json").read_text())
+    assert (told["as_of"], told["customers"], told["model_version"]) == ("1998-07-01", 2357, "1")
+    assert pq.read_metadata(tmp_path / "scores.parquet").num_rows == 2357
+    assert "6,919 rows in = 6,919 used + 0 duplicates + 0 rejected" in result.output
+    with Store(at_registry.store_url) as before, Store(f"sqlite:///{tmp_path / 'scores.db'}") as now:
+        assert [replace(one, drivers="") for one in now.page(limit=10_000)[1]] == [
+            replace(one, drivers="") for one in before.page(limit=10_000)[1]
+        ]
+
+
+@pytest.mark.usefixtures("at_registry")
+def test_a_day_beyond_the_log_is_told(tmp_path: Path) -> None:
+    result = run("score", "--as-of", "1998-09-01")
+    assert "the log ends 62 days before --as-of" in " ".join(result.output.split())
+    assert "no customer has a purchase before 1990-01-01" in refused("score", "--as-of", "1990-01-01")
+    with Store(f"sqlite:///{tmp_path / 'scores.db'}") as store:
+        assert [run.terms.as_of.isoformat() for run in store.runs()] == ["1998-09-01"]
+
+
+def test_a_champion_of_another_currency_is_refused(at_registry: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(at_registry.settings_path.read_text().replace("currency: USD", "currency: EUR"))
+    assert "was trained on USD and the settings say EUR" in refused("score", "--config", str(other))
+
+
+@pytest.mark.usefixtures("at_home")
+def test_without_a_champion_there_is_nothing_to_score_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FORETIER_HOME", str(tmp_path / "empty"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert "run foretier train first" in refused("score")
