@@ -3,8 +3,8 @@
     python benchmarks/serving.py [--config configs/cdnow.yaml] [--seconds 5] [--connections 8]
 
 Uses the champion and the published run under ``FORETIER_HOME`` where there are any; otherwise trains and scores first,
-in a folder of its own. Every connection sends its next request when the last one is answered; the client is a bare socket,
-so that it takes little of the processors that the server needs. Prints a table; asserts nothing but answers of 200.
+in a folder of its own. Every connection sends its next request when the last one is answered; the client is a bare
+socket, so that it takes little of the processors that the server needs. Prints a table.
 """
 
 from __future__ import annotations

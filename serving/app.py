@@ -22,10 +22,10 @@ from serving.list_query import PAGED, WHOLE, ListQuery, list_query
 from serving.lists import churn_risk_page, churn_risk_rows, list_table, wire_page
 from serving.live import Live, not_ready
 from serving.openapi import CSV_TYPE, XLSX_TYPE, openapi
-from serving.predictions import wire
+from serving.predictions import CustomerScore, wire
 from serving.refusal import JSON_TYPE, Fault, Refusal, json_bytes
 from serving.schemas import invalid, prediction_request
-from serving.store import ScoringRun
+from serving.store import ScoringRun, Store
 
 logger = logging.getLogger("foretier.serving")
 Handler = Callable[["Asked"], Awaitable[Response]]
@@ -97,12 +97,10 @@ class Api:
     async def customer(self, asked: Asked) -> Response:
         """One customer of the published run."""
         asked.query()
-        await self._live.published()
-        store, customer_id = self._live.store(), asked.parameters["customer_id"]
-        try:
-            run, score = await self._live.read(lambda: store.customer(customer_id))
-        except NotFoundError as error:
-            raise Refusal(404, "customer_not_found", str(error)) from None
+        run, store, customer_id = await self._live.published(), self._live.store(), asked.parameters["customer_id"]
+        score = await self._live.read(lambda: store.find(run.run_id, customer_id))
+        if score is None:  # or the run is gone since it was looked up, a moment ago
+            run, score = await self._live.read(lambda: _customer(store, customer_id))
         return json_response(wire(score, run.terms))
 
     async def predictions(self, asked: Asked) -> Response:
@@ -199,6 +197,13 @@ class Api:
     async def home(self, _: Asked) -> Response:
         """To the page for people."""
         return Response(status_code=307, headers={"location": "/docs"})
+
+
+def _customer(store: Store, customer_id: str) -> tuple[ScoringRun, CustomerScore]:
+    try:
+        return store.customer(customer_id)
+    except NotFoundError as error:
+        raise Refusal(404, "customer_not_found", str(error)) from None
 
 
 @contextmanager

@@ -91,7 +91,7 @@ class Live:
                 self._champion, self._compared = found, run_id
 
     def _run_of_another_model(self) -> int | None:
-        """Give the published run, if another version than the loaded one made it and no champion was fetched for it yet."""
+        """Give the published run, if another version than the loaded one made it and no champion was fetched for it."""
         try:
             run = None if self._store is None else self._store.published()
         except ForetierError:

@@ -1,7 +1,7 @@
 """Predictions for customers that bring their own orders: the same steps as batch scoring, on Polars, in process.
 
-``net_orders`` -> ``feature_frame`` -> the champion -> ``serving.predictions``: nothing is implemented twice, so the numbers
-are those of batch scoring of the same orders.
+``net_orders`` -> ``feature_frame`` -> the champion -> ``serving.predictions``: nothing is implemented twice, so the
+numbers are those of batch scoring of the same orders.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def score_request(request: PredictionRequest, as_of: date, champion: LoadedModel
 
 @cache
 def _netting(zero_amount_orders: Literal["purchase", "reject"], *, refunds: bool) -> PreparedPlan:
-    """``net_orders``, without its middle step where there is nothing to net: for most requests, a quarter of the time."""
+    """``net_orders``, without its middle step where there is nothing to net: a quarter of the time."""
     if refunds or zero_amount_orders == "reject":
         return PreparedPlan(lambda rows: net_orders(rows, zero_amount_orders=zero_amount_orders), ROW_SCHEMA)
     return PreparedPlan(lambda rows: canonical(with_history(sum_lines(rows))), ROW_SCHEMA)

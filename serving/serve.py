@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from configs.errors import SettingsError
 from configs.settings import Environment, load_settings
@@ -23,11 +24,13 @@ def run_server(host: str, port: int, settings_path: Path) -> None:
     address = _address(host)
     _check_free(address, port)
     os.environ.update(_variables(settings_path))
+    with TemporaryDirectory(prefix="foretier-bentoml-") as folder:
+        # Servers that share BentoML's home empty each other's metrics.
+        os.environ.setdefault("BENTOML_HOME", folder)
+        import bentoml
 
-    import bentoml
-
-    root = Path(__file__).resolve().parent.parent
-    bentoml.serve(SERVICE, working_dir=str(root), host=address, port=port, blocking=True)
+        root = Path(__file__).resolve().parent.parent
+        bentoml.serve(SERVICE, working_dir=str(root), host=address, port=port, blocking=True)
 
 
 def _variables(settings_path: Path) -> dict[str, str]:

@@ -123,6 +123,17 @@ class Store:
             )
         return run, CustomerScore(*row)
 
+    def find(self, run_id: int, customer_id: str) -> CustomerScore | None:
+        """Give one customer's score in a complete run: one query and nothing else, for lookups by the thousand.
+
+        None: the run has no such customer, or is no longer kept; :meth:`customer` tells which.
+        """
+        if not storable(customer_id):
+            return None
+        with store_errors(self._address), self._engine.connect() as connection:
+            row = connection.execute(_ONE_SCORE, {"run_id": run_id, "customer_id": customer_id}).one_or_none()
+        return None if row is None else CustomerScore(*row)
+
     def page(
         self,
         *,
@@ -233,6 +244,11 @@ class RunWriter:
         _remove_old(self._connection, keep_runs)
         assert self.run is not None  # just written
         return self.run
+
+
+_ONE_SCORE = sa.select(*(customer_scores.c[name] for name in SCORE_COLUMNS)).where(
+    customer_scores.c.run_id == sa.bindparam("run_id"), customer_scores.c.customer_id == sa.bindparam("customer_id")
+)
 
 
 def storable(customer_id: str) -> bool:

@@ -151,7 +151,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], 
     """A server that was started before there was anything to serve, and then got a champion and a published run."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     command = [sys.executable, "-c", RUN_SERVER, str(port), str(state.settings_path)]
-    with serving(command, folder, variables, port, folder / "log") as server:
+    alone = {**variables, "TMPDIR": str(folder)}
+    del alone["BENTOML_HOME"]
+    with serving(command, folder, alone, port, folder / "log") as server:
         assert server.wait("/livez", 200).json() == {"status": "ok"}
         assert server.wait("/readyz", 503).json()["error"]["code"] == "not_ready"
         register(state, variables, folder)
@@ -159,6 +161,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], 
         assert server.wait("/readyz", 200).json() == {"status": "ok"}
         yield server
         assert_ends_clean(server)
+        assert list(folder.glob("foretier-bentoml-*")) == []
 
 
 def assert_ends_clean(server: Server) -> None:

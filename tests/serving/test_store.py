@@ -345,3 +345,12 @@ def _eventually(work: Callable[[], Any]) -> Any:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def test_a_lookup_in_a_known_run_gives_the_same_row(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+    run = publish(store, make_scores(["a", "00123", "é/ b"]))
+    for customer_id in ("a", "00123", "é/ b"):
+        assert store.find(run.run_id, customer_id) == store.customer(customer_id)[1]
+    for customer_id in ("A", "123", "a\0", "\ud800", ""):
+        assert store.find(run.run_id, customer_id) is None
+    assert store.find(run.run_id + 1, "a") is None
