@@ -66,6 +66,7 @@ def clean_orders(
         orders = OrderTable(bench, split.usable, split.usable_rows, zero_amount_orders=settings.cleaning.zero_amount_orders)
         split.reject_orders("zero_amount", orders.zero_orders)
         split.reject_orders("refund_without_purchase", orders.orphan_days)
+        split.close()
     report = _report(rows_in, split, orders)
     rejected = split.rejected_frame()
     if rejected_to is not None:

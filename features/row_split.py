@@ -31,6 +31,7 @@ class RowSplit:
         self._ignored = [quoted(name) for name in typed.raw_columns if name in ignored]
         rejected = f'SELECT {self._rejected_columns()} FROM ({typed.sql}) WHERE "x:reason" IS NOT NULL'
         self._rejected = bench.table(rejected, "rejected")
+        self._room: list[str] = []
         self.duplicates = 0
         self.usable = self._usable()
         self.usable_rows = bench.count(f"({self.usable})")
@@ -49,6 +50,10 @@ class RowSplit:
         view = bench.view(relation_of(matching), "matching")
         chosen = self._first_of_equals(view) if self._drop else f"FROM {view}"
         bench.run(f"INSERT INTO {self._rejected} SELECT {self._rejected_columns(literal(reason))} FROM ({chosen})")
+
+    def close(self) -> None:
+        """Give back the room of the usable rows; what was counted and rejected stays."""
+        self._bench.drop(*self._room)
 
     def rejected(self) -> dict[str, Found]:
         """Reason: count and examples, most rows first."""
@@ -87,14 +92,17 @@ class RowSplit:
         names = ", ".join(quoted(name) for name in typed.canonical_columns)
         fingerprint = f', {self._row_hash()} AS "x:row_hash"' if self._drop else ""
         rows = bench.table(f'SELECT {columns}{fingerprint} FROM ({typed.sql}) WHERE "x:reason" IS NULL', "rows")
+        self._room.append(rows)
         if not self._drop:
             return f"SELECT {names} FROM {rows}"
         repeated = bench.table(f'SELECT "x:row_hash" FROM {rows} GROUP BY 1 HAVING count(*) > 1', "repeated")
+        self._room.append(repeated)
         if bench.count(repeated) == 0:
             return f"SELECT {names} FROM {rows}"
         alike = f"(FROM {typed.source} WHERE {self._row_hash()} IN (FROM {repeated}))"
         candidates = f'(FROM ({typed.over(alike)}) WHERE "x:reason" IS NULL)'
         kept = bench.table(f"SELECT {columns} FROM ({self._first_of_equals(candidates)})", "kept")
+        self._room.append(kept)
         others = f'FROM {rows} WHERE "x:row_hash" NOT IN (FROM {repeated})'
         self.duplicates = bench.count(rows) - bench.count(kept) - bench.count(f"({others})")
         return f"SELECT {names} {others} UNION ALL SELECT {names} FROM {kept}"

@@ -120,6 +120,10 @@ def _name(expression: Expression) -> str:
     return expression.key.partition(".")[2]
 
 
+def _is_text(kind: str) -> bool:
+    return kind in ("VARCHAR", '"NULL"') or kind.startswith("ENUM")
+
+
 def _text(cell: str) -> str:
     """A cell as text without the blanks around it; null when nothing is left."""
     return f"nullif(trim(CAST({cell} AS VARCHAR), {_BLANK}), '')"
@@ -150,7 +154,7 @@ def _moment(expression: Expression, settings: Settings) -> str:
     """A moment in the business time zone, naive; null when it cannot be one."""
     cell, kind = _cell(_name(expression)), expression.type
     zone, date_format = literal(settings.time_zone), settings.cleaning.date_format
-    if kind in ("VARCHAR", '"NULL"') or (kind in _WHOLE and date_format is not None):
+    if _is_text(kind) or (kind in _WHOLE and date_format is not None):
         value = _parsed_moment(_text(cell), zone, date_format)
     elif kind == "DATE" or kind in ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"):
         value = f"TRY_CAST({cell} AS TIMESTAMP)"
@@ -178,7 +182,7 @@ def _parsed_moment(text: str, zone: str, date_format: str | None) -> str:
 def _number(expression: Expression, decimal_sign: str) -> str:
     """A finite number below the largest amount; null when it cannot be one."""
     cell, kind = _cell(_name(expression)), expression.type
-    if kind in ("VARCHAR", '"NULL"'):
+    if _is_text(kind):
         text = _text(cell)
         foreign = "_" if decimal_sign == "." else "._"
         plain = f"replace({text}, ',', '.')" if decimal_sign == "," else text
