@@ -15,8 +15,6 @@ from training.cli import app as training
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from serving.store import ScoringRun
-
 app = typer.Typer(
     name="foretier",
     cls=Commands,
@@ -64,22 +62,12 @@ def demo(json_file: JsonFile = None) -> None:
         _, first = churn_risk_rows(store, settings, Filters(), top=SHOWN_AT_RISK)
         at_risk = list(first)
     if trained.evaluation is not None:
-        screen.print(accuracy_table(trained.evaluation), "")
-    screen.print(run_table(run), "", _moves(run), "", churn_risk_table(run, at_risk, wide=False))
+        screen.print(accuracy_table(trained.evaluation))
+    screen.print(run_table(run))
+    screen.print(churn_risk_table(run, at_risk, wide=False))
     screen.print(_files_and_next(config, environment.home, list(files.values()), at_risk[0].customer_id), soft_wrap=True)
     if json_file is not None:
         write_json(json_file, {"training": summary(trained), **run_view(run)})
-
-
-def _moves(run: ScoringRun) -> str:
-    """How many customers stand in another tier than past spend would give them."""
-    order = {name: place for place, name in enumerate(run.tier_names)}
-    up = sum(cell.customers for cell in run.movement if order[cell.tier] < order[cell.past_spend_tier])
-    down = sum(cell.customers for cell in run.movement if order[cell.tier] > order[cell.past_spend_tier])
-    return (
-        f"{up + down:,} of {run.customers:,} customers ({(up + down) / run.customers:.0%}) are in another tier than by past spend: "
-        f"{up:,} higher, {down:,} lower."
-    )
 
 
 def _files_and_next(config: Path, home: Path, files: list[Path], customer_id: str) -> RenderableType:

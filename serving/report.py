@@ -13,38 +13,34 @@ from configs.command import one_line
 from serving.lists import ListRow
 from serving.store import ScoringRun
 
+SHOWN_REASONS = 2
 
 def run_table(run: ScoringRun) -> RenderableType:
-    """Customers, predicted value and churn risk of each tier."""
+    """Customers, predicted value and churn risk of each tier, and how many moved against past spend."""
     terms = run.terms
     table = Table(
-        title=(
-            f"Scoring run {run.run_id}: {run.customers:,} customers as of {terms.as_of}, "
-            f"{terms.horizon_days} days ahead"
-        ),
+        title=f"Tiers of {run.customers:,} customers as of {terms.as_of}, by predicted value in the next {terms.horizon_days} days",
         title_justify="left",
-        caption=f"{moved(run):,} customers are in another tier than by past spend. Model {terms.model_version}.",
+        caption=f"{_moves(run)}\nScoring run {run.run_id}, model version {terms.model_version}.",
         caption_justify="left",
     )
     table.add_column("Tier")
-    for name in (
-        "Customers",
-        f"Predicted value, {terms.currency}",
-        "Mean churn risk",
-        f"Value at risk, {terms.currency}",
-    ):
+    for name in ("Customers", f"Predicted value, {terms.currency}", "Share of the value", "Mean churn risk"):
         table.add_column(name, justify="right")
+    total = sum(tier.predicted_value for tier in run.tiers)
     for tier in run.tiers:
+        share = f"{tier.predicted_value / total:.0%}" if total > 0.0 else ""
         risk = "" if tier.mean_churn_risk is None else f"{tier.mean_churn_risk:.0%}"
-        table.add_row(
-            tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", risk, f"{tier.value_at_risk:,.0f}"
-        )
+        table.add_row(tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", share, risk)
     return table
 
 
-def moved(run: ScoringRun) -> int:
-    """Count the customers whose tier is not their past-spend tier."""
-    return sum(cell.customers for cell in run.movement if cell.tier != cell.past_spend_tier)
+def _moves(run: ScoringRun) -> str:
+    """How many customers stand in another tier than past spend would give them."""
+    order = {name: place for place, name in enumerate(run.tier_names)}
+    up = sum(cell.customers for cell in run.movement if order[cell.tier] < order[cell.past_spend_tier])
+    down = sum(cell.customers for cell in run.movement if order[cell.tier] > order[cell.past_spend_tier])
+    return f"{up + down:,} are in another tier than by past spend: {up:,} higher, {down:,} lower."
 
 
 def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool) -> RenderableType:
@@ -65,7 +61,7 @@ def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool) ->
         table.add_column("Last order", no_wrap=True)
         table.add_column("Suggested action")
     for row in rows:
-        why = row.reasons[0].partition(":")[0] if row.reasons else ""
+        why = "\n".join(row.reasons[:SHOWN_REASONS])
         cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}")
         more = (row.last_order.isoformat(), Text(row.action)) if wide else ()
         table.add_row(*cells, f"{row.value_at_risk:,.0f}", Text(why), *more)
