@@ -34,9 +34,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 ORDERS = [
-    {"ordered_at": f"199{year}-{month:02d}-15", "amount": 10.0 + month, "items": 2}
-    for year in (7,)
-    for month in range(1, 13, 2)
+    {"ordered_at": f"199{year}-{month:02d}-15", "amount": 10.0 + month, "items": 2} for year in (7,) for month in range(1, 13, 2)
 ]
 
 
@@ -69,9 +67,7 @@ def main() -> None:
         "--port",
         str(echo_port),
     ]
-    table = Table(
-        title=f"{arguments.connections} connections, {arguments.seconds:g} s each, {os.cpu_count()} processors"
-    )
+    table = Table(title=f"{arguments.connections} connections, {arguments.seconds:g} s each, {os.cpu_count()} processors")
     for heading in ("request", "requests/s", "p50 ms", "p95 ms", "p99 ms", "answers"):
         table.add_column(heading, justify="left" if heading == "request" else "right")
     with (
@@ -97,9 +93,7 @@ def _prepare(config: str, environment: dict[str, str]) -> None:
     if (Path(environment["FORETIER_HOME"]) / "scores.db").exists():
         return
     for command in ("train", "score"):
-        subprocess.run(
-            [sys.executable, "foretier.py", command, "--config", config], cwd=ROOT, env=environment, check=True
-        )
+        subprocess.run([sys.executable, "foretier.py", command, "--config", config], cwd=ROOT, env=environment, check=True)
 
 
 @contextmanager
@@ -124,7 +118,7 @@ def _wait(process: subprocess.Popen[bytes], ready: str) -> None:
     until, last = time.monotonic() + START_SECONDS, "no answer"
     while time.monotonic() < until and process.poll() is None:
         try:
-            urllib.request.urlopen(ready, timeout=2).read()
+            urllib.request.urlopen(ready, timeout=2).read()  # noqa: S310 - loopback
         except urllib.error.HTTPError as error:
             last = error.read().decode()
         except OSError as error:
@@ -139,9 +133,7 @@ def _loads(port: int, echo_port: int) -> Iterator[Load]:
     page = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/lists/churn-risk?limit=1000"))
     ids = [row["customer_id"] for row in page["customers"]]
     one, ten = _body(1), _body(10)
-    yield Load(
-        "GET /v1/customers/{id}", port, [_request("GET", f"/v1/customers/{quote(one_id, safe='')}") for one_id in ids]
-    )
+    yield Load("GET /v1/customers/{id}", port, [_request("GET", f"/v1/customers/{quote(one_id, safe='')}") for one_id in ids])
     yield Load("POST /v1/predictions, 1 customer", port, [_request("POST", "/v1/predictions", one)])
     yield Load("POST /v1/predictions, 10 customers", port, [_request("POST", "/v1/predictions", ten)])
     yield Load("GET /livez", port, [_request("GET", "/livez")])

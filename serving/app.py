@@ -47,9 +47,7 @@ class Asked:
         if not self._raw_query:
             return {}
         try:
-            pairs = parse_qsl(
-                self._raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100
-            )
+            pairs = parse_qsl(self._raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
         except ValueError:  # UnicodeDecodeError is one
             raise invalid([Fault("query", "is not percent-encoded UTF-8, or has more than 100 parameters")]) from None
         values: dict[str, list[str]] = {}
@@ -89,18 +87,15 @@ class Api:
         }
         return Starlette(
             routes=[
-                StarletteRoute(route.template, _answering(handler), methods=[route.method])
-                for route, handler in handlers.items()
+                StarletteRoute(route.template, _answering(handler), methods=[route.method]) for route, handler in handlers.items()
             ]
         )
 
     async def customer(self, asked: Asked) -> Response:
         """One customer of the published run."""
         asked.query()
-        run, store, customer_id = await self._live.published(), self._live.store(), asked.parameters["customer_id"]
-        score = await self._live.read(lambda: store.find(run.run_id, customer_id))
-        if score is None:  # or the run is gone since it was looked up, a moment ago
-            run, score = await self._live.read(lambda: _customer(store, customer_id))
+        published, store, customer_id = await self._live.published(), self._live.store(), asked.parameters["customer_id"]
+        run, score = await self._live.read(lambda: _customer(store, published, customer_id))
         return json_response(wire(score, run.terms))
 
     async def predictions(self, asked: Asked) -> Response:
@@ -150,9 +145,7 @@ class Api:
             lambda: store.matching(run.run_id, tiers=query.filters.tiers, min_risk=query.filters.min_risk)
         )
         if min(rows, query.top or rows) > MAX_SHEET_ROWS:
-            message = (
-                f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
-            )
+            message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
             raise invalid([Fault("query.top", message)])
         body = await self._live.score(lambda: xlsx_bytes(table))
         return Response(body, media_type=XLSX_TYPE, headers=_download(f"{name}.xlsx"))
@@ -199,8 +192,11 @@ class Api:
         return Response(status_code=307, headers={"location": "/docs"})
 
 
-def _customer(store: Store, customer_id: str) -> tuple[ScoringRun, CustomerScore]:
-    try:
+def _customer(store: Store, published: ScoringRun, customer_id: str) -> tuple[ScoringRun, CustomerScore]:
+    score = store.find(published.run_id, customer_id)
+    if score is not None:
+        return published, score
+    try:  # the run may be gone since it was looked up, a moment ago
         return store.customer(customer_id)
     except NotFoundError as error:
         raise Refusal(404, "customer_not_found", str(error)) from None
@@ -238,7 +234,8 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             logger.error("%s", error)  # noqa: TRY400 - the traceback may show rows
             refused = not_ready("the score store cannot be read now; try again")
         except Exception as error:  # noqa: BLE001 - the last line of defence
-            logger.error("internal error at %s: %s", request.scope["path"], traceback_without_values(error))
+            place = traceback_without_values(error)
+            logger.error("internal error at %s: %s", request.scope["path"], place)  # noqa: TRY400
             refused = Refusal.plain(500)
         request.scope[SCOPE_KEY].shaped = True
         headers = {**PLAIN_HEADERS, **refused.headers}

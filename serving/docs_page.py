@@ -90,8 +90,7 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 
 def _body(answer: dict[str, Any]) -> str:
     return " ".join(
-        f"<code>{escape(media)}</code> {_type(content['schema'])}"
-        for media, content in answer.get("content", {}).items()
+        f"<code>{escape(media)}</code> {_type(content['schema'])}" for media, content in answer.get("content", {}).items()
     )
 
 
@@ -107,8 +106,6 @@ def _type(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
     bounds = [
-        f"{word} {schema[key]}"
-        for key, word in (("minimum", "from"), ("maximum", "to"), ("default", "default"))
-        if key in schema
+        f"{word} {schema[key]}" for key, word in (("minimum", "from"), ("maximum", "to"), ("default", "default")) if key in schema
     ]
     return escape(" ".join([schema.get("format", schema.get("type", "anything")), *bounds]))

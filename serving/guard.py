@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
@@ -208,7 +209,7 @@ def _shaped(send: Send, passage: Passage) -> Send:
         nonlocal replaced
         if replaced:
             return
-        if message["type"] == "http.response.start" and message["status"] >= 400 and not passage.shaped:
+        if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST and not passage.shaped:
             replaced = True
             await send_refusal(send, Refusal.plain(message["status"]))
         else:

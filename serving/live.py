@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -188,6 +189,6 @@ def not_ready(reason: str) -> Refusal:
 
 def _from_registry(environment: Environment) -> LoadedModel:
     from models.registry import champion
-    from serving import request_scoring
 
+    import_module("serving.request_scoring")  # now, so that no request has to wait for it
     return champion(environment)

@@ -100,12 +100,8 @@ _TIERS = _parameter(
     style="form",
     explode=True,
 )
-_MIN_RISK = _parameter(
-    "min_risk", "Only customers with at least this churn risk", {"type": "number", "minimum": 0, "maximum": 1}
-)
-_TOP = _parameter(
-    "top", "Only so many, from the top of the list", {"type": "integer", "minimum": 1, "maximum": MAX_TOP}
-)
+_MIN_RISK = _parameter("min_risk", "Only customers with at least this churn risk", {"type": "number", "minimum": 0, "maximum": 1})
+_TOP = _parameter("top", "Only so many, from the top of the list", {"type": "integer", "minimum": 1, "maximum": MAX_TOP})
 _LIMIT = _parameter(
     "limit", "Customers on one page", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE_ROWS, "default": PAGE_ROWS}
 )

@@ -45,7 +45,7 @@ class Fault:
 
 
 @dataclass(eq=False)
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer, no fault of the program
     """A request that is answered with an error; raised anywhere below the HTTP routes."""
 
     status: int
@@ -57,9 +57,7 @@ class Refusal(Exception):
     @classmethod
     def plain(cls, status: int, headers: Mapping[str, str] | None = None) -> Refusal:
         """Give the refusal that says no more than the status; what is unknown is an internal error."""
-        code, message = _BY_STATUS.get(
-            status, ("internal_error", "Something went wrong here; the log of the service tells more")
-        )
+        code, message = _BY_STATUS.get(status, ("internal_error", "Something went wrong here; the log of the service tells more"))
         return cls(status, code, message, headers=headers or {})
 
     def body(self) -> bytes:

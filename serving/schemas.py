@@ -23,9 +23,7 @@ MAX_ID_LENGTH = 500
 MAX_AMOUNT = 1e9
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
-)
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?")
 _YEARS = range(1900, 2200)
 
 
@@ -124,9 +122,7 @@ def prediction_request(document: Any) -> PredictionRequest:
             message = f"is the same as customers[{first}].customer_id: give each customer once, with all orders"
             raise invalid([Fault(f"customers[{index}].customer_id", message)])
     if sum(len(customer.orders) for customer in request.customers) > MAX_ORDERS:
-        raise invalid(
-            [Fault("customers", f"hold more than {MAX_ORDERS:,} orders; send the customers in several requests")]
-        )
+        raise invalid([Fault("customers", f"hold more than {MAX_ORDERS:,} orders; send the customers in several requests")])
     return request
 
 

@@ -12,6 +12,7 @@ from configs.errors import SettingsError
 from configs.settings import Environment, load_settings
 
 SERVICE = "serving.service:Foretier"
+LAST_PORT = 65535
 
 
 def run_server(host: str, port: int, settings_path: Path) -> None:
@@ -58,20 +59,16 @@ def _address(host: str) -> str:
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
-        raise SettingsError(
-            f'--host takes an IP address such as 127.0.0.1 or 0.0.0.0, or localhost; found "{host}"'
-        ) from None
+        raise SettingsError(f'--host takes an IP address such as 127.0.0.1 or 0.0.0.0, or localhost; found "{host}"') from None
 
 
 def _check_free(address: str, port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise SettingsError(f"--port must be from 1 to 65535, found {port}")
+    if not 1 <= port <= LAST_PORT:
+        raise SettingsError(f"--port must be from 1 to {LAST_PORT}, found {port}")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
-            raise SettingsError(
-                f"cannot listen on {address}:{port}: {error.strerror}; give another --port or --host"
-            ) from None
+            raise SettingsError(f"cannot listen on {address}:{port}: {error.strerror}; give another --port or --host") from None

@@ -77,6 +77,6 @@ class Foretier:
 
     async def _end_with_supervisor(self) -> None:
         """Stop this worker when the process that started it was killed: otherwise it would hold the port for ever."""
-        while os.getppid() == self._supervisor:
+        while os.getppid() == self._supervisor:  # noqa: ASYNC110 - the dead set no event
             await asyncio.sleep(SUPERVISOR_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)

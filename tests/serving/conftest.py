@@ -138,7 +138,7 @@ def service(state: State, serve: Serve) -> Iterator[InProcess]:
 
 
 @pytest.fixture(scope="session")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> State:
     """A model of the 2,357 customers of the CDNOW sample, some of them with strange ids, scored as of 1998-07-01."""
     home = tmp_path_factory.mktemp("home")
     settings_path = _settings_file(home)
@@ -148,7 +148,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
     with Store(f"sqlite:///{home / 'scores.db'}") as store:
         created = datetime(1998, 7, 1, 6, tzinfo=UTC)
         run = score(orders, AS_OF, model, store, Scoring("1", created))
-    yield State(settings, settings_path, home, orders, model, run)
+    return State(settings, settings_path, home, orders, model, run)
 
 
 def _settings_file(home: Path) -> Path:

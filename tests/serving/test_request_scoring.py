@@ -27,8 +27,7 @@ def test_without_refunds_there_is_nothing_to_net(
     rows: list[tuple[str, str | None, datetime, float, float | None]],
 ) -> None:
     typed = [
-        (customer, order, at, (at - datetime(1970, 1, 1)).days, amount, items)
-        for customer, order, at, amount, items in rows
+        (customer, order, at, (at - datetime(1970, 1, 1)).days, amount, items) for customer, order, at, amount, items in rows
     ]
     frame = pl.DataFrame(typed, schema=ROW_SCHEMA, orient="row")
     short, whole = (_netting("purchase", refunds=refunds).run(frame) for refunds in (False, True))

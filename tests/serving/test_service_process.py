@@ -96,9 +96,7 @@ def serving(command: list[str], folder: Path, variables: dict[str, str], port: i
 def variables(tmp_path_factory: pytest.TempPathFactory, state: Any) -> dict[str, str]:
     """The environment of the servers: a home of its own, in which nothing is yet."""
     home = tmp_path_factory.mktemp("served")
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("FORETIER_", "MLFLOW_", "BENTOML_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORETIER_", "MLFLOW_", "BENTOML_"))}
     return {
         **kept,
         "FORETIER_HOME": str(home),
@@ -194,9 +192,7 @@ def test_lookups_and_requests_agree(server: Server, state: Any) -> None:
             }
             for _, row in rows.iterrows()
         ]
-        fresh = server.client.post(
-            "/v1/predictions", json={"customers": [{"customer_id": customer_id, "orders": orders}]}
-        )
+        fresh = server.client.post("/v1/predictions", json={"customers": [{"customer_id": customer_id, "orders": orders}]})
         [prediction] = fresh.json()["predictions"]
         for name in ("predicted_value", "churn_risk", "value_at_risk"):
             assert prediction[name] == pytest.approx(found.json()[name], rel=1e-9, abs=1e-9)
@@ -262,17 +258,17 @@ def test_a_body_declared_too_large_is_answered_before_it_is_sent(server: Server)
 
 
 def test_an_endless_body_is_cut_off(server: Server) -> None:
+    head = b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    sent, chunk = 0, b"10000\r\n" + b" " * 65536 + b"\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plug:
-        plug.sendall(
-            b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
-        )
-        sent, chunk = 0, b"10000\r\n" + b" " * 65536 + b"\r\n"
-        with pytest.raises(OSError, match=r"(?i)broken pipe|reset"):
+        plug.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        try:
             while sent < 100_000_000:
                 plug.sendall(chunk)
                 sent += len(chunk)
-        assert sent < 20_000_000
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+    assert sent < 20_000_000
 
 
 def test_head_answers_without_a_body(server: Server) -> None:

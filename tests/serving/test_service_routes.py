@@ -9,6 +9,7 @@ import logging
 import math
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,9 +47,7 @@ def no_nan(text: str) -> Any:
 # ------------------------------------------------------------------------------------------------------------ customers
 
 
-@pytest.mark.parametrize(
-    "customer_id", ["0188", "a/b c", "Zoë 😀%2F", "00045", "..\\x?y#z&=+", "{customer_id}", "'=1+1"]
-)
+@pytest.mark.parametrize("customer_id", ["0188", "a/b c", "Zoë 😀%2F", "00045", "..\\x?y#z&=+", "{customer_id}", "'=1+1"])
 def test_a_customer_is_found_by_its_exact_id(service: Any, customer_id: str) -> None:
     response = service.get(f"/v1/customers/{quote(customer_id, safe='')}")
     assert response.status_code == 200
@@ -96,9 +95,7 @@ def test_orders_in_a_request_give_the_numbers_of_batch_scoring(service: Any, sta
     answered = schemas.Predictions.model_validate(no_nan(response.text)).predictions
     assert [one.customer_id for one in answered] == ids
     for one in answered:
-        batch = schemas.Prediction.model_validate(
-            service.get(f"/v1/customers/{quote(one.customer_id, safe='')}").json()
-        )
+        batch = schemas.Prediction.model_validate(service.get(f"/v1/customers/{quote(one.customer_id, safe='')}").json())
         assert same(batch.model_dump(), one.model_dump()), one.customer_id
 
 
@@ -248,7 +245,7 @@ def test_pages_follow_each_other_through_the_whole_list(service: Any) -> None:
             break
     assert [row.rank for row in seen] == list(range(1, 2358))
     assert document.total == len({row.customer_id for row in seen}) == 2357
-    assert all(one.value_at_risk >= other.value_at_risk for one, other in zip(seen, seen[1:], strict=False))
+    assert all(one.value_at_risk >= other.value_at_risk for one, other in pairwise(seen))
 
 
 def test_the_list_can_be_filtered(service: Any) -> None:
@@ -405,9 +402,7 @@ def test_a_run_by_another_model_brings_its_champion(serve: Any, state: Any, tmp_
         assert service.get("/readyz").status_code == 200
 
 
-def test_a_fault_of_our_own_tells_nothing_and_logs_no_customer(
-    serve: Any, state: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_fault_of_our_own_tells_nothing_and_logs_no_customer(serve: Any, state: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         horizon_days, currency = 90, "USD"
 
