@@ -53,9 +53,7 @@ def _headline(prediction: dict[str, Any]) -> RenderableType:
     table.add_row("Tier", Text(prediction["tier"], style="bold"), _MOVEMENT[prediction["movement"]])
     table.add_row("Predicted value", money(prediction["predicted_value"], currency), f"expected {horizon}")
     table.add_row("Churn risk", _percent(prediction["churn_risk"]), f"chance of no order {horizon}")
-    table.add_row(
-        "Value if active", money(prediction["value_if_active"], currency), "expected if the customer orders at all"
-    )
+    table.add_row("Value if active", money(prediction["value_if_active"], currency), "expected if the customer orders at all")
     table.add_row("Value at risk", money(prediction["value_at_risk"], currency), "value if active, times churn risk")
     return table
 
@@ -74,18 +72,18 @@ def _drivers(prediction: dict[str, Any], what: str) -> tuple[RenderableType, Ren
     for driver in shown:
         left, right = _bar(driver["effect"], largest, _GOOD if (driver["effect"] > 0) == is_value else _BAD)
         said = HEADLINES[driver["group"]].phrase(driver["value"], currency)
-        table.add_row(left, right, _signed(driver["effect"], currency, is_value), Text(said))
+        table.add_row(left, right, _signed(driver["effect"], currency, is_value=is_value), Text(said))
     if rest:
         table.add_row(
             "",
             "",
-            _signed(sum(driver["effect"] for driver in rest), currency, is_value),
+            _signed(sum(driver["effect"] for driver in rest), currency, is_value=is_value),
             f"{len(rest)} smaller drivers",
         )
-    return Text(_title(prediction, is_value), style="bold"), table
+    return Text(_title(prediction, is_value=is_value), style="bold"), table
 
 
-def _title(prediction: dict[str, Any], is_value: bool) -> str:
+def _title(prediction: dict[str, Any], *, is_value: bool) -> str:
     average, currency = prediction["average"], prediction["currency"]
     if is_value:
         start, end = money(average["predicted_value"], currency), money(prediction["predicted_value"], currency)
@@ -100,7 +98,7 @@ def _bar(effect: float, largest: float, colour: str) -> tuple[Text, Text]:
     return (bar, Text("│")) if effect < 0 else (Text(""), Text("│").append(bar))
 
 
-def _signed(effect: float, currency: str, is_value: bool) -> str:
+def _signed(effect: float, currency: str, *, is_value: bool) -> str:
     sign = "+" if effect > 0 else "-" if effect < 0 else ""
     return sign + (money(abs(effect), currency) if is_value else f"{100 * abs(effect):.1f} points")
 
@@ -112,9 +110,7 @@ def _past(score: CustomerScore, prediction: dict[str, Any]) -> RenderableType:
         f"past-spend tier {score.past_spend_tier}, RFM segment {score.rfm_segment}, ABC class {score.abc_class}, "
         f"lifecycle stage {score.lifecycle_stage}"
     )
-    return Text(
-        f"\nLooking back: {ordered}; spent {spent} in total; {views}.\nModel version {prediction['model_version']}."
-    )
+    return Text(f"\nLooking back: {ordered}; spent {spent} in total; {views}.\nModel version {prediction['model_version']}.")
 
 
 def _percent(share: float) -> str:

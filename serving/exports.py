@@ -1,6 +1,7 @@
 """Tables as files: CSV and XLSX for people with a spreadsheet, Parquet for programs.
 
-A file appears whole or not at all; the same table gives the same bytes."""
+A file appears whole or not at all; the same table gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -73,9 +74,7 @@ def write_table(path: Path, table: Table) -> int:
 def check_suffix(path: Path) -> None:
     """Raise SettingsError unless ``path`` ends in a suffix that :func:`write_table` knows."""
     if path.suffix.lower() not in (".csv", ".xlsx"):
-        raise SettingsError(
-            f'a list is written as .csv or .xlsx, found "{path.name}"; give --out one of these suffixes'
-        )
+        raise SettingsError(f'a list is written as .csv or .xlsx, found "{path.name}"; give --out one of these suffixes')
 
 
 # CSV
@@ -102,9 +101,7 @@ def _csv_batches(table: Table) -> Iterator[tuple[bytes, int]]:
     writer.writerow([column.name for column in table.columns])
     lines = 1
     for row in table.rows:
-        writer.writerow(
-            [_csv_cell(value, column.kind, table) for value, column in zip(row, table.columns, strict=True)]
-        )
+        writer.writerow([_csv_cell(value, column.kind, table) for value, column in zip(row, table.columns, strict=True)])
         lines += 1
         if lines == CSV_BATCH_ROWS:
             yield buffer.getvalue().encode("utf-8", "replace"), lines

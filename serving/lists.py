@@ -85,12 +85,9 @@ def churn_risk_page(
     run_id, position, rank = (None, None, 0) if cursor is None else _read_cursor(cursor)
     run = _run(store, run_id)
     check_filters(filters, run)
-    _, scores = store.page(
-        run_id=run.run_id, tiers=filters.tiers, min_risk=filters.min_risk, limit=limit + 1, after=position
-    )
+    _, scores = store.page(run_id=run.run_id, tiers=filters.tiers, min_risk=filters.min_risk, limit=limit + 1, after=position)
     rows = tuple(
-        list_row(place, score, run.terms, settings)
-        for place, score in zip(count(rank + 1), scores[:limit], strict=False)
+        list_row(place, score, run.terms, settings) for place, score in zip(count(rank + 1), scores[:limit], strict=False)
     )
     more = _cursor(run, rows[-1]) if len(scores) > limit else None
     total = store.matching(run.run_id, tiers=filters.tiers, min_risk=filters.min_risk)
@@ -290,9 +287,7 @@ def _rows(store: Store, settings: Settings, filters: Filters, run: ScoringRun, t
     rank, after = 0, None
     while top is None or rank < top:
         batch = EXPORT_BATCH_ROWS if top is None else min(EXPORT_BATCH_ROWS, top - rank)
-        _, scores = store.page(
-            run_id=run.run_id, tiers=filters.tiers, min_risk=filters.min_risk, limit=batch, after=after
-        )
+        _, scores = store.page(run_id=run.run_id, tiers=filters.tiers, min_risk=filters.min_risk, limit=batch, after=after)
         for score in scores:
             rank += 1
             yield list_row(rank, score, run.terms, settings)
@@ -310,10 +305,10 @@ def _read_cursor(cursor: str) -> tuple[int, Position, int]:
     try:
         place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         run_id, value, customer_id, rank = place
-        if not (type(run_id) is int and type(customer_id) is str and type(rank) is int) or abs(run_id) >= 2**62:
-            raise ValueError
-        if not math.isfinite(value_at_risk := float.fromhex(value)):
-            raise ValueError
-        return run_id, Position(value_at_risk, customer_id), rank
+        value_at_risk = float.fromhex(value)
+        sound = type(run_id) is int and abs(run_id) < 2**62 and math.isfinite(value_at_risk)
     except (ValueError, TypeError, binascii.Error, UnicodeError, OverflowError, RecursionError):
-        raise SettingsError("the cursor is none that a page of this list gave; start again without it") from None
+        sound = False
+    if not sound or type(customer_id) is not str or type(rank) is not int:
+        raise SettingsError("the cursor is none that a page of this list gave; start again without it")
+    return run_id, Position(value_at_risk, customer_id), rank

@@ -28,6 +28,9 @@ CHURN_DECIMALS = 6
 PROBABILITY = "probability"
 What = Literal["value", "churn"]
 
+# Below these an effect would read as 0.00, as 1.0 or as 0.0.
+_LEAST_MONEY, _WHOLE_POINTS, _LEAST_POINTS = 0.005, 0.95, 0.05
+
 _FEATURES: dict[str, Feature] = {feature.name: feature for feature in CATALOG}
 HEADLINES: dict[str, Feature] = {group.name: _FEATURES[group.headline] for group in GROUPS}
 """The feature whose value is shown with each driver group."""
@@ -188,7 +191,7 @@ def value_sentence(phrase: str, effect: float, currency: str) -> str:
     >>> value_sentence("Ordered 9 days ago", 143.2, "GBP")
     'Ordered 9 days ago: raises the predicted value by 143 GBP'
     """
-    amount = money(abs(effect), currency) if abs(effect) >= 0.005 else f"less than 0.01 {currency}"
+    amount = money(abs(effect), currency) if abs(effect) >= _LEAST_MONEY else f"less than 0.01 {currency}"
     return f"{phrase}: {_effect_words(effect, 'predicted value', amount)}"
 
 
@@ -208,9 +211,9 @@ def _effect_words(effect: float, what: str, amount: str) -> str:
 
 
 def _points_words(points: float) -> str:
-    if points >= 0.95:
+    if points >= _WHOLE_POINTS:
         return f"{points:.0f} point{'' if round(points) == 1 else 's'}"
-    return f"{points:.1f} points" if points >= 0.05 else "less than 0.1 points"
+    return f"{points:.1f} points" if points >= _LEAST_POINTS else "less than 0.1 points"
 
 
 def _checked(predictions: pd.DataFrame, name: str) -> list[Any]:
@@ -250,7 +253,6 @@ def _sorted_effects(
     groups: list[str], headlines: list[float | None], effects: list[float], decimals: int
 ) -> list[tuple[str, float | None, float]]:
     rows = [
-        (group, value, round(effect, decimals) + 0.0)
-        for group, value, effect in zip(groups, headlines, effects, strict=True)
+        (group, value, round(effect, decimals) + 0.0) for group, value, effect in zip(groups, headlines, effects, strict=True)
     ]
     return sorted(rows, key=lambda row: (-abs(row[2]), row[0]))

@@ -24,13 +24,16 @@ _INNER_GUARD = re.compile(rf"(?<=[{_SEPARATORS}])'")
 
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,10}")  # from twelve digits on a spreadsheet shows an exponent
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_WORDS = re.compile(
-    r"[^\W\d_\uff00-\uffef].*\S|[^\W\d_\uff00-\uffef]", re.DOTALL
-)  # begins with a letter, ends with no blank
+# Begins with a letter that is no wide variant of another, ends with no blank.
+_WORDS = re.compile(r"[^\W\d_\uff00-\uffef](.*\S)?", re.DOTALL)
 _LIKE_A_DATE = re.compile(r"[^\W\d_]{3,}\.?[\s\-/.,']*\d{1,4}([\s\-/.,']+\d{1,4})?")  # "MAR1", "sept. 5", "Mai 2011"
+# What Excel takes for a boolean in the languages of Europe.
 _BOOLEANS = frozenset(
-    "true false wahr falsch vrai faux verdadero falso vero waar onwaar verdadeiro sant falskt sand falsk sann usann"
-    " tosi epätosi prawda fałsz pravda nepravda igaz hamis истина ложь doğru yanlış adevărat fals".split()
+    re.findall(
+        r"\w+",
+        "true false wahr falsch vrai faux verdadero falso vero waar onwaar verdadeiro sant falskt sand falsk sann usann"
+        " tosi epätosi prawda fałsz pravda nepravda igaz hamis истина ложь doğru yanlış adevărat fals",  # noqa: RUF001
+    )
 )
 
 

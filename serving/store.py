@@ -240,10 +240,11 @@ class RunWriter:
             )
             self._connection.execute(sa.delete(published))
             self._connection.execute(sa.insert(published).values(slot=1, run_id=self.run_id))
-            self.run = _find_run(self._connection, scoring_runs.c.run_id == self.run_id)
+            query = sa.select(scoring_runs).where(scoring_runs.c.run_id == self.run_id)
+            run = _run(self._connection.execute(query).mappings().one())
+        self.run = run
         _remove_old(self._connection, keep_runs)
-        assert self.run is not None  # just written
-        return self.run
+        return run
 
 
 _ONE_SCORE = sa.select(*(customer_scores.c[name] for name in SCORE_COLUMNS)).where(

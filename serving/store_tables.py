@@ -21,9 +21,7 @@ scoring_runs = sa.Table(
     sa.Column("currency", sa.Text, nullable=False),
     sa.Column("model_version", sa.Text, nullable=False),
     sa.Column("customers", sa.BigInteger, nullable=False),
-    sa.Column(
-        "summary", sa.Text, nullable=False, comment="JSON: customers, value and risk per tier and past-spend tier"
-    ),
+    sa.Column("summary", sa.Text, nullable=False, comment="JSON: customers, value and risk per tier and past-spend tier"),
     sqlite_autoincrement=True,  # an id of a removed run is never given again
 )
 

@@ -32,7 +32,7 @@ def app_raising(error: Exception) -> typer.Typer:
 
     @app.command()
     @reported
-    def fail(name: str = "x") -> None:
+    def fail() -> None:
         """Fail."""
         raise error
 
@@ -113,7 +113,7 @@ def test_json_is_written_whole_and_readable(tmp_path: Path) -> None:
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "file.txt"
     file.write_text("old")
-    with pytest.raises(ZeroDivisionError), replacing(file) as temporary:
+    with pytest.raises(ZeroDivisionError), replacing(file) as temporary:  # noqa: PT012
         temporary.write_text("half")
         assert file.read_text() == "old"
         raise ZeroDivisionError

@@ -59,7 +59,8 @@ def test_the_list_on_the_screen(at_home: Any) -> None:
     assert "as of 1998-07-01, 90 days ahead" in result.output
 
 
-def test_the_list_as_csv_xlsx_and_json_is_the_same(at_home: Any, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("at_home")
+def test_the_list_as_csv_xlsx_and_json_is_the_same(tmp_path: Path) -> None:
     for suffix in ("csv", "xlsx"):
         result = run("list", "churn-risk", "--min-risk", "0.2", "--top", "200", "--out", f"list.{suffix}", "--json", "list.json")
         assert result.exit_code == 0, result.output
@@ -106,13 +107,15 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_store_says_what_to_do(at_home: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("at_home")
+def test_an_empty_store_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FORETIER_STORE_URL", f"sqlite:///{tmp_path / 'new.db'}")
     assert "run foretier score first" in refused("list", "churn-risk")
     assert "run foretier score first" in refused("explain", "1")
 
 
-def test_a_store_that_cannot_be_reached_shows_no_password(at_home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("at_home")
+def test_a_store_that_cannot_be_reached_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORETIER_STORE_URL", "postgresql://me:hunter2@127.0.0.1:1/db")
     line = refused("explain", "1")
     assert "hunter2" not in line

@@ -145,9 +145,7 @@ def test_a_cursor_stays_with_its_run(store: Store, run: ScoringRun, make_scores:
 
 @pytest.mark.usefixtures("run")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: __import__("base64").urlsafe_b64encode(raw).decode())
-)
+@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: __import__("base64").urlsafe_b64encode(raw).decode()))
 def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises((SettingsError, NotFoundError)):
         churn_risk_page(store, SETTINGS, Filters(), cursor=cursor)
@@ -163,9 +161,7 @@ def test_a_forged_cursor_is_refused(store: Store, place: str) -> None:
         churn_risk_page(store, SETTINGS, Filters(), cursor=cursor)
 
 
-@pytest.mark.parametrize(
-    ("risk", "band"), [(1.0, "high"), (0.7, "high"), (0.6999, "medium"), (0.4, "medium"), (0.0, "low")]
-)
+@pytest.mark.parametrize(("risk", "band"), [(1.0, "high"), (0.7, "high"), (0.6999, "medium"), (0.4, "medium"), (0.0, "low")])
 def test_a_risk_at_the_limit_is_in_the_band(risk: float, band: str) -> None:
     assert risk_band(risk, SETTINGS.scoring.risk_bands) == band
 

@@ -71,7 +71,7 @@ def frames(number: int = 50, seed: int = 1) -> Frames:
 
 
 def test_the_columns_are_those_of_the_model() -> None:
-    assert SCORE_COLUMNS == ("customer_id", *PREDICTION_COLUMNS, "drivers")
+    assert ("customer_id", *PREDICTION_COLUMNS, "drivers") == SCORE_COLUMNS
 
 
 def test_the_wire_has_the_fields_of_the_contract_in_order(make_scores: MakeScores, terms: Terms) -> None:

@@ -64,9 +64,7 @@ def test_average_and_effects_are_the_prediction(state: Any, scores: dict[str, Cu
         for what, target, tolerance in (("value", "predicted_value", 0.01), ("churn", "churn_risk", 0.0001)):
             total = prediction["average"][target] + sum(driver["effect"] for driver in prediction["drivers"][what])
             assert math.isclose(total, prediction[target], abs_tol=tolerance)
-        assert math.isclose(
-            prediction["value_at_risk"], prediction["value_if_active"] * prediction["churn_risk"], rel_tol=1e-9
-        )
+        assert math.isclose(prediction["value_at_risk"], prediction["value_if_active"] * prediction["churn_risk"], rel_tol=1e-9)
 
 
 def test_orders_after_the_day_change_nothing(state: Any, store: Store) -> None:

@@ -56,9 +56,7 @@ def test_nothing_is_published_in_a_new_store(store: Store) -> None:
         store.run(7)
 
 
-def test_every_score_is_read_back_exactly(
-    store: Store, make_scores: MakeScores, publish: Publish, terms: Terms
-) -> None:
+def test_every_score_is_read_back_exactly(store: Store, make_scores: MakeScores, publish: Publish, terms: Terms) -> None:
     scores = make_scores(STRANGE_IDS)
     run = publish(store, scores)
     assert (run.customers, run.terms, run.created_at) == (len(scores), terms, CREATED)
@@ -111,11 +109,9 @@ def test_readers_see_the_old_run_until_the_new_one_is_published(
     assert store.runs() == (new, old)
 
 
-def test_a_run_that_fails_leaves_nothing_behind(
-    store: Store, make_scores: MakeScores, publish: Publish, terms: Terms
-) -> None:
+def test_a_run_that_fails_leaves_nothing_behind(store: Store, make_scores: MakeScores, publish: Publish, terms: Terms) -> None:
     old = publish(store, make_scores(ids(10)))
-    with pytest.raises(ZeroDivisionError), store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:
+    with pytest.raises(ZeroDivisionError), store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:  # noqa: PT012
         writer.add(make_scores(ids(10)))
         raise ZeroDivisionError
     assert store.runs() == (old,)
@@ -164,9 +160,7 @@ def test_tiers_are_summed_up(store: Store, make_scores: MakeScores, publish: Pub
     assert {(cell.past_spend_tier, cell.tier): cell.customers for cell in run.movement} == cells
 
 
-def test_old_runs_are_removed_and_the_published_one_never(
-    store: Store, make_scores: MakeScores, publish: Publish
-) -> None:
+def test_old_runs_are_removed_and_the_published_one_never(store: Store, make_scores: MakeScores, publish: Publish) -> None:
     runs = [publish(store, make_scores(ids(5), seed), keep_runs=3) for seed in range(5)]
     assert store.runs() == tuple(reversed(runs[2:]))
     assert _rows(store) == {run.run_id: 5 for run in runs[2:]}
@@ -177,9 +171,7 @@ def test_old_runs_are_removed_and_the_published_one_never(
     assert last.run_id not in {run.run_id for run in runs}
 
 
-def test_one_scorer_at_a_time(
-    store: Store, store_url: str, make_scores: MakeScores, publish: Publish, terms: Terms
-) -> None:
+def test_one_scorer_at_a_time(store: Store, store_url: str, make_scores: MakeScores, publish: Publish, terms: Terms) -> None:
     with Store(store_url) as other, store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer:
         writer.add(make_scores(ids(3)))
         with pytest.raises(StoreError, match="another scoring run is being written"):
@@ -220,11 +212,11 @@ def test_many_processes_may_open_a_new_store_at_once(store_url: str) -> None:
         assert pool.map(_open, [store_url] * 8) == [True] * 8
 
 
-def test_readers_never_see_two_runs_in_one_page(
-    store_url: str, store: Store, make_scores: MakeScores, publish: Publish
-) -> None:
+def test_readers_never_see_two_runs_in_one_page(store_url: str, store: Store, make_scores: MakeScores, publish: Publish) -> None:
     publish(store, [replace(score, total_spend=1.0) for score in make_scores(ids(50))])
-    done, mixed, seen = threading.Event(), [], set()
+    done = threading.Event()
+    mixed: list[tuple[int, set[float]]] = []
+    seen: set[float] = set()
 
     def read() -> None:
         with Store(store_url) as reader:
@@ -323,7 +315,7 @@ def _rows(store: Store) -> dict[int, int]:
     """Rows by run, complete or not."""
     import sqlalchemy as sa
 
-    with store._engine.connect() as connection:  # noqa: SLF001 - readers are not shown unfinished runs
+    with store._engine.connect() as connection:
         found = connection.execute(sa.text("SELECT run_id, count(*) FROM customer_scores GROUP BY run_id"))
         return dict(tuple(row) for row in found)
 
