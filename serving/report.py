@@ -19,7 +19,7 @@ def run_table(run: ScoringRun) -> RenderableType:
     """Customers, predicted value and churn risk of each tier, and how many moved against past spend."""
     terms = run.terms
     table = Table(
-        title=f"Tiers of {run.customers:,} customers as of {terms.as_of}, by predicted value in the next {terms.horizon_days} days",
+        title=f"Tiers of {run.customers:,} customers as of {terms.as_of}, by predicted value in {terms.horizon_days} days",
         title_justify="left",
         caption=f"{_moves(run)}\nScoring run {run.run_id}, model version {terms.model_version}.",
         caption_justify="left",
