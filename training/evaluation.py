@@ -28,14 +28,14 @@ PAST_SPEND = "total past spend"
 class ValueAccuracy:
     """One way to predict value; ``calibrated`` candidates are amounts, the others rankings without a level (bias is None).
 
-    ``normalized_gini``, ``rank_correlation``, ``capture_5``, ``_10``, ``_20`` (share of the realised value held by the best 5,
-    10, 20 %): higher is better. ``total_bias``: predicted / realised total. ``decile_error``: see ``models.accuracy``.
+    ``normalized_gini``, ``rank_correlation`` (None where the candidate says the same of everybody), ``capture_5``, ``_10``,
+    ``_20`` (share of the realised value held by the best 5, 10, 20 %): higher is better. ``total_bias``: predicted / realised total. ``decile_error``: see ``models.accuracy``.
     ``mean_absolute_error`` in currency.
     """
 
     candidate: str
     normalized_gini: float
-    rank_correlation: float
+    rank_correlation: float | None
     capture_5: float
     capture_10: float
     capture_20: float
@@ -157,10 +157,11 @@ def _value_row(name: str, value: Floats, score: Floats, *, amount: bool) -> Valu
     def of_amount(metric: Callable[[Floats, Floats], float]) -> float | None:
         return metric(value, score) if amount else None
 
+    correlation = accuracy.rank_correlation(value, score)
     return ValueAccuracy(
         candidate=name,
         normalized_gini=accuracy.normalized_gini(value, score),
-        rank_correlation=accuracy.rank_correlation(value, score),
+        rank_correlation=None if np.isnan(correlation) else correlation,
         capture_5=accuracy.top_capture(value, score, 0.05),
         capture_10=accuracy.top_capture(value, score, 0.10),
         capture_20=accuracy.top_capture(value, score, 0.20),

@@ -62,9 +62,8 @@ def accuracy_table(evaluation: Evaluation) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.value:
         table.add_row(
-            row.candidate, f"{row.normalized_gini:.3f}", f"{row.rank_correlation:.3f}", f"{row.capture_5:.1%}",
-            f"{row.capture_10:.1%}", f"{row.capture_20:.1%}", "" if row.total_bias is None else f"{row.total_bias:.2f}",
-            style=_style(row.candidate),
+            row.candidate, f"{row.normalized_gini:.3f}", _shown(row.rank_correlation, ".3f"), f"{row.capture_5:.1%}",
+            f"{row.capture_10:.1%}", f"{row.capture_20:.1%}", _shown(row.total_bias, ".2f"), style=_style(row.candidate),
         )  # fmt: skip
     return table
 
@@ -81,10 +80,13 @@ def churn_table(evaluation: Evaluation) -> Table:
     for name in ("AUC", "Brier skill", "Calibration error"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.churn:
-        skill = "" if row.brier_skill is None else f"{row.brier_skill:.3f}"
-        error = "" if row.calibration_error is None else f"{row.calibration_error:.3f}"
+        skill, error = _shown(row.brier_skill, ".3f"), _shown(row.calibration_error, ".3f")
         table.add_row(row.candidate, f"{row.auc:.3f}", skill, error, style=_style(row.candidate))
     return table
+
+
+def _shown(number: float | None, how: str) -> str:
+    return "" if number is None else format(number, how)
 
 
 def _style(candidate: str) -> str:
