@@ -126,12 +126,18 @@ def _tuning_rows(training: TrainingSet) -> npt.NDArray[np.bool_]:
 
 
 def _best_weight(tuning: TrainingSet, two_part: Floats, btyd: Floats) -> float:
-    """The blend weight that ranks customers best on average over the cutoffs; of equals, the nearest to one half."""
+    """The blend weight that ranks customers best on average over the cutoffs; of equals, the nearest to one half.
+
+    Cutoffs after which nobody spent anything, or everybody the same, say nothing of rankings and are left out.
+    """
     cutoffs = [tuning.cutoff == cutoff for cutoff in np.unique(tuning.cutoff)]
+    telling = [rows for rows in cutoffs if np.ptp(tuning.value[rows]) > 0.0]
+    if not telling:
+        return UNTUNED_WEIGHT
 
     def accuracy(weight: float) -> float:
         score = weight * two_part / two_part.sum() + (1.0 - weight) * btyd / btyd.sum()
-        return float(np.mean([normalized_gini(tuning.value[rows], score[rows]) for rows in cutoffs]))
+        return float(np.mean([normalized_gini(tuning.value[rows], score[rows]) for rows in telling]))
 
     return max(BLEND_WEIGHTS, key=lambda weight: (round(accuracy(weight), 6), -abs(weight - UNTUNED_WEIGHT)))
 
