@@ -71,8 +71,9 @@ def main() -> None:
     for heading in ("request", "requests/s", "p50 ms", "p95 ms", "p99 ms", "answers"):
         table.add_column(heading, justify="left" if heading == "request" else "right")
     with (
+        tempfile.TemporaryDirectory() as bentoml_home,
         _server(serve, ROOT, environment, f"http://127.0.0.1:{port}/readyz"),
-        _server(echo, ROOT / "benchmarks", environment, f"http://127.0.0.1:{echo_port}/readyz"),
+        _server(echo, ROOT / "benchmarks", {**environment, "BENTOML_HOME": bentoml_home}, f"http://127.0.0.1:{echo_port}/readyz"),
     ):
         for load in _loads(port, echo_port):
             asyncio.run(_measure(load, arguments.connections, 1.0))
