@@ -28,6 +28,8 @@ Progress = Callable[[str], None]
 
 FIT_STEPS = 4
 TUNING_CUTOFFS = 3
+FEWEST_SPENDERS = 10
+"""Training rows with revenue in the horizon, below which there is nothing to learn amounts from."""
 BLEND_WEIGHTS = tuple(step / 10 for step in range(11))
 UNTUNED_WEIGHT = 0.5
 """Both models alike, where the history is too short to compare them."""
@@ -86,8 +88,12 @@ def _check(training: TrainingSet) -> None:
             f"of {len(training.active)} training rows {buyers} bought within {training.horizon_days} days: there is nothing "
             "to tell buyers from others by; use a longer history or another horizon_days"
         )
-    if not (training.value > 0.0).any():
-        raise HistoryError("no training row has net revenue in the horizon: check the amount column and the refunds")
+    spenders = int((training.value > 0.0).sum())
+    if spenders < FEWEST_SPENDERS:
+        raise HistoryError(
+            f"of {buyers} training rows that bought within {training.horizon_days} days, {spenders} have net revenue in them, at "
+            f"least {FEWEST_SPENDERS} are needed: check the amount column and the refunds, or bring a longer history"
+        )
 
 
 def _input_names(cutoffs: npt.NDArray[np.int64]) -> tuple[str, ...]:
@@ -108,7 +114,8 @@ def _tune(training: TrainingSet, inputs: pd.DataFrame, settings: Settings) -> tu
     unseen = _tuning_rows(training)
     known = training.cutoff <= training.cutoff[unseen].min() - training.horizon_days if unseen.any() else unseen
     past = training.rows(known)
-    if not known.any() or not 0 < past.active.sum() < len(past.active) or not (past.value > 0.0).any():
+    too_few = (past.value > 0.0).sum() < FEWEST_SPENDERS
+    if too_few or past.active.all():
         return Calibration().slope, UNTUNED_WEIGHT
     trial = _fit_two_part(inputs[known], past, settings)
     tuning, read, threads = training.rows(unseen), inputs[unseen], settings.training.threads
