@@ -96,12 +96,20 @@ def fit_two_part(
 
 
 def fit_calibration(margin: Floats, active: Floats) -> Calibration:
-    """Fit Platt scaling on margins of a model that has not seen these outcomes; the identity where they teach nothing."""
+    """Fit Platt scaling on margins of a model that has not seen these outcomes; the identity where they teach nothing.
+
+    The targets are not 1 and 0 but ``(buyers + 1) / (buyers + 2)`` and ``1 / (others + 2)`` (Platt 1999, section 2.2), so that
+    the slope stays finite where a margin parts the buyers from the others.
+    """
     if active.min() == active.max() or np.ptp(margin) == 0.0:
         return Calibration()
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=np.inf).fit(margin.reshape(-1, 1), active)
+    buyers = float(active.sum())
+    target = np.where(active > 0.0, (buyers + 1.0) / (buyers + 2.0), 1.0 / (len(active) - buyers + 2.0))
+    rows, outcomes = np.concatenate([margin, margin]), np.repeat([1.0, 0.0], len(margin))
+    weights = np.concatenate([target, 1.0 - target])
+    fitted = LogisticRegression(C=np.inf).fit(rows.reshape(-1, 1), outcomes, sample_weight=weights)
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     return Calibration(slope, intercept) if slope > 0.0 else Calibration()
 
