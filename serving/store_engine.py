@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,19 @@ def scorer_connection(engine: sa.Engine) -> Iterator[sa.Connection]:
             lock = sa.func.pg_try_advisory_lock(SCORER_LOCK, _schema_number())
             if not connection.execute(sa.select(lock)).scalar_one():
                 raise _busy()
-        yield connection
+        try:
+            yield connection
+        finally:
+            _unlock(connection)
+
+
+def _unlock(connection: sa.Connection) -> None:
+    """Give the scorer's lock back now: the server notices a closed connection only some time later."""
+    # A connection that broke has lost its lock, and its own error is the one to tell.
+    with suppress(SQLAlchemyError):
+        connection.rollback()
+        with connection.begin():
+            connection.execute(sa.select(sa.func.pg_advisory_unlock(SCORER_LOCK, _schema_number())))
 
 
 def _locked_file(address: URL, name: str, *, wait_seconds: float) -> sqlite3.Connection:

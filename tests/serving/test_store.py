@@ -16,13 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from configs.errors import NotFoundError, StoreError
 from serving.predictions import CustomerScore, Terms
 from serving.store import MAX_ID_BYTES, Position, ScoringRun, Store, storable
+from serving.store_engine import open_engine, scorer_connection, store_address
 
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
 CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
@@ -192,6 +196,27 @@ with Store(sys.argv[1]).writing(terms, tier_names=("Gold",), created_at=created)
     writer.add([score])
     os.kill(os.getpid(), 9)
 """
+
+
+def test_the_scorers_lock_is_given_back_before_its_connection_is_closed(
+    postgres_server: str,
+) -> None:
+    """A server ends a closed session some time later: until then the lock would keep the next scorer out."""
+    engine = open_engine(store_address(postgres_server))
+    held: list[int] = []
+
+    @sa.event.listens_for(engine, "close_detached")
+    def _count_locks(connection: Any) -> None:
+        query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = %s"
+        with psycopg.connect(make_url(postgres_server).set(drivername="postgresql").render_as_string(False)) as other:
+            held.extend(other.execute(query, [connection.info.backend_pid]).fetchone() or ())
+
+    with scorer_connection(engine):
+        pass
+    with pytest.raises(sa.exc.ProgrammingError), scorer_connection(engine) as connection:
+        connection.exec_driver_sql("SELECT 1 FROM there_is_no_such_table")
+    engine.dispose()
+    assert held == [0, 0]
 
 
 def test_what_a_dead_scorer_left_is_removed_by_the_next(
