@@ -208,7 +208,9 @@ def test_the_scorers_lock_is_given_back_before_its_connection_is_closed(
     @sa.event.listens_for(engine, "close_detached")
     def _count_locks(connection: Any) -> None:
         query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = %s"
-        with psycopg.connect(make_url(postgres_server).set(drivername="postgresql").render_as_string(False)) as other:
+        with psycopg.connect(
+            make_url(postgres_server).set(drivername="postgresql").render_as_string(hide_password=False)
+        ) as other:
             held.extend(other.execute(query, [connection.info.backend_pid]).fetchone() or ())
 
     with scorer_connection(engine):
