@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 MODEL_NAME = "foretier"
 CHAMPION = "champion"
 BUNDLE_FOLDER = "bundle"
+LONGEST_REASON = 300
+CONNECT_SECONDS = 10
+PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]*@")
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ def open_tracking(environment: Environment) -> MlflowClient:
     from mlflow import MlflowClient
 
     url = environment.tracking_url
-    with _registry_errors(environment):
+    with registry_errors(environment):
         if not url.startswith("sqlite:///"):
+            _check_database(url)
             return MlflowClient(tracking_uri=url, registry_uri=url)
         # Several processes that set up one fresh file at once would leave all but one of them dead.
         with _lock(Path(url.removeprefix("sqlite:///"))):
@@ -58,7 +63,7 @@ def open_tracking(environment: Environment) -> MlflowClient:
 
 def register_bundle(client: MlflowClient, environment: Environment, run_id: str) -> str:
     """Make a model version of the bundle that run ``run_id`` has logged, and return its number. No alias moves."""
-    with _registry_errors(environment):
+    with registry_errors(environment):
         if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
             client.create_registered_model(MODEL_NAME, description="Customer value and churn risk, by Foretier")
         source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE_FOLDER}"
@@ -67,7 +72,7 @@ def register_bundle(client: MlflowClient, environment: Environment, run_id: str)
 
 def move_champion(client: MlflowClient, environment: Environment, version: str) -> None:
     """Point the alias ``champion`` to a version."""
-    with _registry_errors(environment):
+    with registry_errors(environment):
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
 
 
@@ -76,10 +81,10 @@ def champion(environment: Environment) -> LoadedModel:
 
     Raises RegistryError: there is none yet, or the registry cannot be reached. BundleError: its files are damaged.
     """
+    client = open_tracking(environment)
     from mlflow.exceptions import MlflowException
 
-    client = open_tracking(environment)
-    with _registry_errors(environment):
+    with registry_errors(environment):
         try:
             version = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         except MlflowException as error:
@@ -94,10 +99,11 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
 
     Raises RegistryError: it cannot be fetched. BundleError: it is damaged.
     """
+    _quieten()
     from mlflow.artifacts import download_artifacts
 
     with TemporaryDirectory(prefix="foretier-bundle-") as folder:
-        with _registry_errors(environment):
+        with registry_errors(environment):
             local = download_artifacts(
                 artifact_uri=artifact_uri, dst_path=folder, tracking_uri=environment.tracking_url
             )
@@ -105,13 +111,26 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
 
 
 def _quieten() -> None:
-    """Set before MLflow is imported: nothing is sent to anybody, nothing but errors is said, a dead server fails soon."""
+    """Set before MLflow is imported: nothing is sent to anybody, only warnings are said, a dead server fails soon."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _check_database(url: str) -> None:
+    """Connect once to a database server: MLflow itself would try for two minutes. Raises what SQLAlchemy raises."""
+    from sqlalchemy import create_engine
+
+    if not url.startswith(("postgresql", "mysql")):
+        return
+    engine = create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS})
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -123,19 +142,15 @@ def _lock(database: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _registry_errors(environment: Environment) -> Iterator[None]:
-    """One clear line for whatever the registry answers; addresses are shown without passwords."""
+def registry_errors(environment: Environment) -> Iterator[None]:
+    """Give one clear line for whatever MLflow answers, addresses without passwords. Raises RegistryError."""
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
-    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        try:
-            address = make_url(environment.tracking_url).render_as_string(hide_password=True)
-        except SQLAlchemyError:
-            address = "MLFLOW_TRACKING_URI"
-        reason = " ".join(str(error).split())[:300]
-        raise RegistryError(f"the model registry at {address} cannot be used: {reason}") from None
+        address = PASSWORD.sub(r"\1***@", environment.tracking_url)
+        reason = PASSWORD.sub(r"\1***@", " ".join(str(error).split()))
+        raise RegistryError(f"the model registry at {address} cannot be used: {reason[:LONGEST_REASON]}") from None

@@ -29,8 +29,8 @@ class ValueAccuracy:
     """One way to predict value; ``calibrated`` candidates are amounts, the others rankings without a level (bias is None).
 
     ``normalized_gini``, ``rank_correlation`` (None where the candidate says the same of everybody), ``capture_5``, ``_10``,
-    ``_20`` (share of the realised value held by the best 5, 10, 20 %): higher is better. ``total_bias``: predicted / realised total. ``decile_error``: see ``models.accuracy``.
-    ``mean_absolute_error`` in currency.
+    ``_20`` (share of the realised value held by the best 5, 10, 20 %): higher is better. ``total_bias``: predicted / realised
+    total. ``decile_error``: see ``models.accuracy``. ``mean_absolute_error`` in currency.
     """
 
     candidate: str

@@ -17,7 +17,7 @@ from features.history_check import resolve_horizon
 from features.orders import Cleaned
 from models.bundle import Origin, save_bundle
 from models.fitting import FIT_STEPS, fit
-from models.registry import BUNDLE_FOLDER, load_logged_bundle, move_champion, open_tracking, register_bundle
+from models.registry import BUNDLE_FOLDER, load_logged_bundle, move_champion, open_tracking, register_bundle, registry_errors
 from models.value_model import ValueModel
 from training.evaluation import Evaluation, can_evaluate, evaluate
 from training.panel import Plan, Snapshot, plan_cutoffs, snapshot, training_set
@@ -69,7 +69,7 @@ def train(
     Raises HistoryError: nothing to learn from. RegistryError: MLflow cannot be used.
     """
     client = open_tracking(environment)
-    with tracked_run(client, environment, f"train as of {date_of(planned.as_of)}") as run_id:
+    with registry_errors(environment), tracked_run(client, environment, f"train as of {date_of(planned.as_of)}") as run_id:
         log_settings(client, run_id, settings.without_secrets(), cleaned.report.fingerprint)
         snapshots = _snapshots(cleaned, planned, settings, progress)
         evaluation, reason = _evaluated(snapshots, planned, settings, progress)

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +37,9 @@ def tracked_run(client: MlflowClient, environment: Environment, name: str) -> It
     try:
         yield run_id
     except BaseException:
-        client.set_terminated(run_id, status="FAILED")
+        # What went wrong first is what counts, even where MLflow can no longer be told.
+        with suppress(Exception):
+            client.set_terminated(run_id, status="FAILED")
         raise
     client.set_terminated(run_id, status="FINISHED")
 
@@ -96,7 +98,7 @@ def _lives(number: int) -> bool:
 
 def _log_child(client: MlflowClient, parent: str, name: str, numbers: Mapping[str, float]) -> None:
     experiment = client.get_run(parent).info.experiment_id
-    tags = {"mlflow.runName": name, "mlflow.parentRunId": parent}
+    tags = {"mlflow.runName": name, "mlflow.parentRunId": parent, PROCESS_TAG: _process(os.getpid())}
     child = client.create_run(experiment, tags=tags).info.run_id
     _log_metrics(client, child, numbers)
     client.set_terminated(child)
