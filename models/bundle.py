@@ -2,7 +2,7 @@
 
 ::
 
-    manifest.json          what this is, what it was made from, sha256 and size of every other file
+    manifest.json          what this is, what it was made from, sha256 and size of every other file, and its own sha256
     purchase.txt value.txt LightGBM text models
     model.json             horizon, currency, calibration, blend, BTYD reference customer
     btyd.json tiers.json past_views.json
@@ -38,6 +38,7 @@ from models.value_model import Blend, ValueModel
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+CHECKSUM = "manifest_sha256"
 LIBRARIES = ("lightgbm", "lifetimes", "numpy", "pandas", "scikit-learn", "scipy")
 
 
@@ -71,13 +72,14 @@ def save_bundle(model: ValueModel, origin: Origin, folder: Path) -> None:
     }
     for name, text in files.items():
         _write(folder / name, text)
-    _write(folder / MANIFEST, _json(_manifest(model, origin, files)))
+    manifest = _manifest(model, origin, files)
+    _write(folder / MANIFEST, _json({**manifest, CHECKSUM: _checksum(manifest)}))
 
 
 def load_bundle(folder: Path) -> ValueModel:
     """Verify and read a bundle.
 
-    Raises BundleError: a file is missing, unexpected, or not the one that was written; another format or other features.
+    Raises BundleError: a file is missing or not the one that was written; another format or other features.
     """
     manifest = read_manifest(folder)
     texts = {name: _verified(folder / name, entry) for name, entry in manifest["files"].items()}
@@ -102,16 +104,16 @@ def load_bundle(folder: Path) -> ValueModel:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest alone. Raises BundleError: there is none, or it is of another format."""
+    """The manifest alone. Raises BundleError: there is none, it is of another format, or it was changed."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BundleError(f"{folder} holds no readable {MANIFEST} ({type(error).__name__}): train again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
         raise BundleError(f"{folder}: expected bundle format {FORMAT}, found {found}: train again with this version")
-    if not isinstance(manifest.get("files"), dict) or not isinstance(manifest.get("features"), list):
-        raise BundleError(f"{folder}: {MANIFEST} lists no files or no features: train again")
+    if manifest.pop(CHECKSUM, None) != _checksum(manifest):
+        raise BundleError(f"{folder}: {MANIFEST} is not the one that was written: train again, or restore the file")
     return manifest
 
 
@@ -140,6 +142,12 @@ def _manifest(model: ValueModel, origin: Origin, files: Mapping[str, str]) -> di
         "fingerprint": origin.fingerprint,
         "versions": {"foretier": __version__, **{library: version(library) for library in LIBRARIES}},
     }
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """Of its content, whatever the order of its keys."""
+    text = json.dumps(manifest, sort_keys=True)
+    return str(_entry(text.encode())["sha256"])
 
 
 def _entry(content: bytes) -> dict[str, Any]:
