@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -92,9 +93,10 @@ def test_the_next_commands_it_names_work(demo: Demo) -> None:
 def test_a_list_can_be_asked_for(demo: Demo) -> None:
     done = demo.run("list", "churn-risk", "--tier", "Gold", "--min-risk", "0.5", "--top", "7", "--out", "list.csv")
     assert done.returncode == 0, done.stderr
-    lines = (demo.folder / "list.csv").read_text(encoding="utf-8-sig").splitlines()
-    assert len(lines) == 8
-    assert all(",Gold," in line for line in lines[1:])
+    rows = list(csv.DictReader((demo.folder / "list.csv").read_text(encoding="utf-8-sig").splitlines()))
+    assert len(rows) == 7
+    assert {row["tier"] for row in rows} == {"Gold"}
+    assert min(float(row["churn_risk"]) for row in rows) >= 0.5
 
 
 def test_bad_input_is_one_line_and_exit_code_2(demo: Demo) -> None:

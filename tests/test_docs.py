@@ -31,16 +31,13 @@ def blocks(page: Path, *languages: str) -> Iterator[str]:
 
 
 def shell_lines() -> list[tuple[str, list[str]]]:
-    """Every command line of every page as words, without leading settings of variables."""
+    """Every line of every page that calls foretier or make, as words, without leading settings of variables."""
+    called = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S* )*((?:\S*/)?(?:foretier|make) .*)$")
     lines = []
     for page in PAGES:
         for body in blocks(page, "console", "bash", "sh"):
-            for line in body.replace("\\\n", " ").splitlines():
-                words = shlex.split(line.removeprefix("$ "), comments=True) if line.strip() and "'{" not in line else []
-                while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
-                    words = words[1:]
-                if words:
-                    lines.append((page.name, words))
+            matches = (called.match(line) for line in body.replace("\\\n", " ").splitlines())
+            lines += [(page.name, shlex.split(match[1], comments=True)) for match in matches if match]
     return lines
 
 
@@ -130,7 +127,7 @@ def test_http_paths_in_the_documents_exist() -> None:
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"`(?:GET|POST) (/\S*?)`|, `GET (/\S*?)`", page))
     paths = {path for pair in documented for path in pair if path}
-    known = {route.path for route in ROUTES}
+    known = {route.template for route in ROUTES}
     assert paths <= known
     assert known - paths == {"/", "/docs", "/openapi.json", "/v1/lists/churn-risk.csv", "/v1/lists/churn-risk.xlsx"}
     assert all(word in page for word in ("/docs", "/openapi.json", ".csv", ".xlsx"))
