@@ -28,6 +28,7 @@ Method = Literal["bg_nbd", "mbg_nbd", "nbd", "pooled"]
 ValueMethod = Literal["gamma_gamma", "anchored", "pooled"]
 INPUTS = ("frequency", "recency", "T", "monetary_value")
 _CHUNK = 1 << 14
+WIDE_TAU = 16.0
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,7 @@ class Btyd:
         weight = self.p * np.maximum(x, 1.0)
         return (self.p * self.v + weight * observed) / (weight + self.q - 1.0)
 
-    def _log_value_of_coalitions(
-        self, own: tuple[Floats, ...], other: tuple[Floats, ...], horizon_days: float
-    ) -> list[Floats]:
+    def _log_value_of_coalitions(self, own: tuple[Floats, ...], other: tuple[Floats, ...], horizon_days: float) -> list[Floats]:
         """Return ln(value) of the mixture of each coalition; bit i of its number says that input i is the customer's.
 
         ln(value) is a sum of terms of fewer inputs each, so 16 coalitions need only 4 + 8 + 4 evaluations.
@@ -244,7 +243,7 @@ def _mean_over_dropout(a: float, b: Floats, shape: Floats, tau: Floats) -> Float
     point is at p = -1 / tau), hence more nodes where tau is large: young customers and far horizons.
     """
     result = np.empty_like(tau)
-    for nodes, rows in ((32, tau <= 16.0), (128, tau > 16.0)):
+    for nodes, rows in ((32, tau <= WIDE_TAU), (128, tau > WIDE_TAU)):
         index = np.flatnonzero(rows)
         for start in range(0, len(index), _CHUNK):
             part = index[start : start + _CHUNK]

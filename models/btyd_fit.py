@@ -290,7 +290,7 @@ def _finish(
         import lifetimes
         from autograd import value_and_grad
 
-        loss = getattr(lifetimes, fitter)._negative_log_likelihood
+        loss = getattr(lifetimes, fitter)._negative_log_likelihood  # noqa: SLF001 - lifetimes offers no other way to it
         slope = value_and_grad(loss)
         final = _minimize(lambda point: slope(point, *columns, penalizer), start.point, bounds) if bounds else start
         return final, -float(loss(final.point, *columns, 0.0)) * float(columns[-1].sum())

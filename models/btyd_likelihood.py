@@ -17,6 +17,8 @@ from scipy.special import digamma, gammaln
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
+PACKED_BITS = 62
+
 
 def collapse(*columns: Floats) -> tuple[tuple[Floats, ...], Floats]:
     """Distinct rows in ascending order, and how often each occurs."""
@@ -35,7 +37,7 @@ def _pack(columns: tuple[Floats, ...]) -> npt.NDArray[np.int64] | None:
     """One integer per row that orders like the row, if all columns are whole numbers >= 0 and small enough."""
     if any(len(column) == 0 or column.min() < 0 or np.any(column != np.floor(column)) for column in columns):
         return None
-    if np.sum([np.log2(column.max() + 1.0) for column in columns]) > 62.0:
+    if np.sum([np.log2(column.max() + 1.0) for column in columns]) > PACKED_BITS:
         return None
     packed = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
@@ -141,9 +143,7 @@ class PurchaseRows:
         days, codes = np.unique(np.concatenate([self.t_x[kept], self.age[kept]]), return_inverse=True)
         half = int(kept.sum())
         count_codes = self._purchases.codes[kept]
-        return _Rows(
-            self.x[kept], self.weights[kept], count_codes, len(self._purchases.values), days, codes[:half], codes[half:]
-        )
+        return _Rows(self.x[kept], self.weights[kept], count_codes, len(self._purchases.values), days, codes[:half], codes[half:])
 
 
 @dataclass(frozen=True)

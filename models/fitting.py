@@ -190,9 +190,7 @@ def _at_share(slope: float, margin: Floats, share: float) -> Calibration:
     return Calibration(slope, float(brentq(excess, -widest, widest, xtol=1e-12)))
 
 
-def _with_tiers(
-    training: TrainingSet, two_part: TwoPart, btyd: Btyd, blend: Blend, settings: Settings
-) -> ValueModel:
+def _with_tiers(training: TrainingSet, two_part: TwoPart, btyd: Btyd, blend: Blend, settings: Settings) -> ValueModel:
     """The model, with tier thresholds and past-looking views learned on the customers of today and frozen."""
     threads, horizon = settings.training.threads, training.horizon_days
     inputs = model_inputs(training.current, btyd, horizon)

@@ -104,9 +104,7 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
 
     with TemporaryDirectory(prefix="foretier-bundle-") as folder:
         with registry_errors(environment):
-            local = download_artifacts(
-                artifact_uri=artifact_uri, dst_path=folder, tracking_uri=environment.tracking_url
-            )
+            local = download_artifacts(artifact_uri=artifact_uri, dst_path=folder, tracking_uri=environment.tracking_url)
         return load_bundle(Path(local))
 
 

@@ -78,9 +78,7 @@ class TwoPart:
         return np.exp(log_logistic(log_odds) + _raw(self.booster_value, self.read(inputs), threads))
 
 
-def fit_two_part(
-    inputs: pd.DataFrame, active: Floats, value: Floats, *, rounds: int, seed: int, threads: int
-) -> TwoPart:
+def fit_two_part(inputs: pd.DataFrame, active: Floats, value: Floats, *, rounds: int, seed: int, threads: int) -> TwoPart:
     """Fit both parts; not yet calibrated.
 
     ``inputs`` (rows x inputs, float64, NaN = missing), ``active`` 0 or 1, ``value`` net revenue in the horizon. Rows with
@@ -124,9 +122,7 @@ def log_logistic(log_odds: npt.ArrayLike) -> Floats:
     return np.asarray(log_expit(log_odds), dtype=np.float64)
 
 
-def _boost(
-    inputs: pd.DataFrame, target: Floats, objective: str, *, rounds: int, seed: int, threads: int
-) -> lgb.Booster:
+def _boost(inputs: pd.DataFrame, target: Floats, objective: str, *, rounds: int, seed: int, threads: int) -> lgb.Booster:
     smallest_leaf = int(np.clip(len(inputs) * LEAF_SHARE, LEAST_LEAF, MOST_LEAF))
     parameters = {
         **TREES, "objective": objective, "seed": seed, "num_threads": threads, "min_data_in_leaf": smallest_leaf,

@@ -15,6 +15,7 @@ from serving.store import ScoringRun
 
 SHOWN_REASONS = 2
 
+
 def run_table(run: ScoringRun) -> RenderableType:
     """Customers, predicted value and churn risk of each tier, and how many moved against past spend."""
     terms = run.terms

@@ -343,9 +343,7 @@ def _remove_unfinished(connection: sa.Connection) -> None:
 
 def _remove_old(connection: sa.Connection, keep_runs: int) -> None:
     newest = sa.select(scoring_runs.c.run_id).order_by(scoring_runs.c.run_id.desc()).limit(keep_runs)
-    old = sa.select(scoring_runs.c.run_id).where(
-        scoring_runs.c.run_id.not_in(newest), scoring_runs.c.run_id != _pointer()
-    )
+    old = sa.select(scoring_runs.c.run_id).where(scoring_runs.c.run_id.not_in(newest), scoring_runs.c.run_id != _pointer())
     _remove(connection, old)
 
 

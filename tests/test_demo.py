@@ -115,9 +115,7 @@ def test_requests_of_the_documents_are_answered(demo: Demo) -> None:
     command += ["--config", str(ROOT / "configs" / "cdnow.yaml")]
     log = demo.folder / "serve.log"
     with log.open("w") as file:
-        server = subprocess.Popen(
-            command, cwd=demo.folder, env=variables(str(demo.home)), stdout=file, stderr=subprocess.STDOUT
-        )
+        server = subprocess.Popen(command, cwd=demo.folder, env=variables(str(demo.home)), stdout=file, stderr=subprocess.STDOUT)
         try:
             _ask(f"http://127.0.0.1:{port}", server, log)
         finally:

@@ -71,9 +71,7 @@ def clean(settings: Settings, environment: Environment, screen: Console, until: 
     with screen.status("Reading and cleaning the transactions"):
         transactions = read_transactions(settings.source, connection=connection)
         today = datetime.now(settings.zone).date()
-        return clean_orders(
-            transactions, settings, today=today, until=until, rejected_to=rejected_file(environment)
-        )
+        return clean_orders(transactions, settings, today=today, until=until, rejected_to=rejected_file(environment))
 
 
 def run_training(cleaned: Cleaned, settings: Settings, environment: Environment, screen: Console) -> Trained:

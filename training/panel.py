@@ -77,9 +77,7 @@ def snapshot(orders: nw.LazyFrame[Any], cutoff: int, horizon_days: int, rows: in
     return Snapshot(cutoff, features, active, value)
 
 
-def outcomes(
-    orders: nw.LazyFrame[Any], customers: pd.Index[str], cutoff: int, horizon_days: int
-) -> tuple[Floats, Floats]:
+def outcomes(orders: nw.LazyFrame[Any], customers: pd.Index[str], cutoff: int, horizon_days: int) -> tuple[Floats, Floats]:
     """Whether each of ``customers`` bought in the horizon (0 or 1), and for how much (net of refunds, at least 0)."""
     labels = horizon_labels(orders, cutoff, horizon_days).collect(backend="pyarrow").to_native().to_pandas()
     labels = labels.set_index("customer_id").reindex(customers)

@@ -101,9 +101,7 @@ def _snapshots(cleaned: Cleaned, planned: Plan, settings: Settings, progress: Pr
         progress(f"Features as of {date_of(cutoff)}")
         all_of_them = 2**63 - 1
         wanted = all_of_them if cutoff == planned.holdout else rows
-        snapshots[cutoff] = snapshot(
-            cleaned.orders, cutoff, planned.horizon_days, wanted, settings.training.seed
-        )
+        snapshots[cutoff] = snapshot(cleaned.orders, cutoff, planned.horizon_days, wanted, settings.training.seed)
     return snapshots
 
 
@@ -123,9 +121,7 @@ def _evaluated(
     return evaluate(model, holdout, threads=settings.training.threads), None
 
 
-def _check_reload(
-    environment: Environment, artifact_uri: str, model: ValueModel, current: pd.DataFrame, as_of: int
-) -> None:
+def _check_reload(environment: Environment, artifact_uri: str, model: ValueModel, current: pd.DataFrame, as_of: int) -> None:
     """Nothing is registered that does not load again and predict the very same."""
     loaded = load_logged_bundle(environment, f"{artifact_uri}/{BUNDLE_FOLDER}")
     some = current.iloc[:CHECKED_CUSTOMERS]

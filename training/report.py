@@ -20,9 +20,7 @@ from training.pipeline import Trained
 LONGEST_EXAMPLE = 60
 
 
-def check_report(
-    report: CleaningReport, support: Sequence[HorizonSupport], settings: Settings, rejected: Path
-) -> RenderableType:
+def check_report(report: CleaningReport, support: Sequence[HorizonSupport], settings: Settings, rejected: Path) -> RenderableType:
     """Rows by what became of them, the customers, and the horizons that the history supports."""
     parts: list[RenderableType] = [Text(report.balance(), style="bold"), _rows(report)]
     if report.rejected_rows:

@@ -67,9 +67,7 @@ def spent(random: np.random.Generator, x: np.ndarray, p: float = 6.0, q: float =
 
 
 def in_whole_days(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(
-        recency=np.where(frame["frequency"] > 0, np.clip(np.ceil(frame["recency"]), 1, frame["T"]), 0.0)
-    )
+    return frame.assign(recency=np.where(frame["frequency"] > 0, np.clip(np.ceil(frame["recency"]), 1, frame["T"]), 0.0))
 
 
 def assert_sound(model: Btyd, frame: pd.DataFrame) -> None:
@@ -173,9 +171,7 @@ def test_nobody_drops_out_is_named() -> None:
     random = np.random.default_rng(2)
     age = random.integers(100, 300, 3000).astype(float)
     x = random.poisson(random.gamma(2.0, 1 / 50.0, 3000) * age).astype(float)
-    last = np.array(
-        [0.0 if count == 0 else max(random.uniform(0, span, int(count))) for count, span in zip(x, age, strict=True)]
-    )
+    last = np.array([0.0 if count == 0 else max(random.uniform(0, span, int(count))) for count, span in zip(x, age, strict=True)])
     frame = pd.DataFrame({"frequency": x, "recency": last, "T": age, "monetary_value": 10.0 * (x > 0)})
     model = fit_btyd(frame)
     assert model.expected_purchases(frame, 30).sum() == pytest.approx(30 * (x.sum() + 0.0) / age.sum() * 3000, rel=0.1)
@@ -243,9 +239,7 @@ LOGS = {
     "tiny amounts": simulated(500, 0.5, 20.0, 0.8, 2.5).assign(monetary_value=lambda f: f["monetary_value"] * 1e-6),
     "huge amounts": simulated(500, 0.5, 20.0, 0.8, 2.5).assign(monetary_value=lambda f: f["monetary_value"] * 1e9),
     "free repeats": simulated(500, 0.5, 20.0, 0.8, 2.5).assign(monetary_value=0.0),
-    "no spread in amounts": simulated(500, 0.5, 20.0, 0.8, 2.5).assign(
-        monetary_value=lambda f: 7.0 * (f["frequency"] > 0)
-    ),
+    "no spread in amounts": simulated(500, 0.5, 20.0, 0.8, 2.5).assign(monetary_value=lambda f: 7.0 * (f["frequency"] > 0)),
     "heavy-tailed amounts": simulated(3000, 0.5, 20.0, 0.8, 2.5).assign(
         monetary_value=lambda f: np.where(f["frequency"] > 0, np.random.default_rng(1).pareto(0.7, 3000) + 1, 0.0)
     ),
@@ -265,9 +259,7 @@ def test_a_mean_that_does_not_exist_is_anchored() -> None:
     model = fit_btyd(LOGS["heavy-tailed amounts"])
     assert model.value_method == "anchored"
     repeats = LOGS["heavy-tailed amounts"].query("frequency > 0")
-    assert model.population_order_value == pytest.approx(
-        np.average(repeats["monetary_value"], weights=repeats["frequency"])
-    )
+    assert model.population_order_value == pytest.approx(np.average(repeats["monetary_value"], weights=repeats["frequency"]))
 
 
 @settings(max_examples=40, deadline=None)
@@ -304,9 +296,7 @@ def test_one_day_of_history_predicts_about_one_purchase_a_year() -> None:
 
 
 def test_importing_the_models_does_not_import_lifetimes() -> None:
-    probe = (
-        "import sys, models.btyd, models.btyd_fit; sys.exit('lifetimes' in sys.modules or 'autograd' in sys.modules)"
-    )
+    probe = "import sys, models.btyd, models.btyd_fit; sys.exit('lifetimes' in sys.modules or 'autograd' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], cwd=PROJECT, check=False).returncode == 0
 
 

@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 from models.btyd import INPUTS, Btyd, Customer, FitRecord, Method, typical_customer
 
 RECORD = FitRecord(converged=True, log_likelihood=-1.0, gradient_norm=0.0, penalizer=0.0, customers=10, rows=5)
-CDNOW = Btyd(
-    "bg_nbd", 0.2426, 30.8952, 0.7929, 2.4259, "gamma_gamma", 6.25, 3.74, 15.44, purchases_fit=RECORD, value_fit=RECORD
-)
+CDNOW = Btyd("bg_nbd", 0.2426, 30.8952, 0.7929, 2.4259, "gamma_gamma", 6.25, 3.74, 15.44, purchases_fit=RECORD, value_fit=RECORD)
 
 # (r, alpha, a, b, x, T, t, E[Y(t) | alive at T]): the integral over p in 30-digit arithmetic (mpmath 1.4, logit p).
 REFERENCE = [
@@ -86,9 +84,7 @@ def test_purchases_and_alive_equal_lifetimes(lifetimes: Any, method: Method, fit
     history = frame["frequency"], frame["recency"], frame["T"]
     expected = theirs.conditional_expected_number_of_purchases_up_to_time(horizon, *history)
     np.testing.assert_allclose(model.expected_purchases(frame, horizon), expected, rtol=1e-9)
-    np.testing.assert_allclose(
-        model.probability_alive(frame), theirs.conditional_probability_alive(*history), rtol=1e-12
-    )
+    np.testing.assert_allclose(model.probability_alive(frame), theirs.conditional_probability_alive(*history), rtol=1e-12)
 
 
 def test_order_values_of_repeat_buyers_equal_lifetimes(lifetimes: Any) -> None:

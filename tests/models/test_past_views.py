@@ -91,9 +91,7 @@ def test_rfm_equals_the_plain_oracle(number: int, seed: int) -> None:
 )
 def test_lifecycle_equals_the_plain_oracle(lifecycle: dict[str, int], limits: tuple[int, int, int]) -> None:
     frame = customers(2000)
-    views = fit_past_views(
-        frame, settings_with(lifecycle=lifecycle), horizon_days=180, predicted_tiers=predicted(frame)
-    )
+    views = fit_past_views(frame, settings_with(lifecycle=lifecycle), horizon_days=180, predicted_tiers=predicted(frame))
     new, active, lost = limits
     for stage, days, age in zip(views.lifecycle_stage(frame), frame["days_since_last_order"], frame["T"], strict=True):
         if age + 1 <= new:
@@ -145,9 +143,7 @@ def test_past_spend_tiers_are_as_large_as_the_predicted_ones() -> None:
 def test_shares_follow_the_predicted_tiers_of_any_policy() -> None:
     frame = customers(1000)
     policy = settings_with(tiers={"method": "limits", "limits": {"Top": 200.0, "Mid": 100.0}, "rest": "Low"})
-    views = fit_past_views(
-        frame, policy, horizon_days=90, predicted_tiers=np.array(["Mid"] * 300 + ["Low"] * 700, dtype=object)
-    )
+    views = fit_past_views(frame, policy, horizon_days=90, predicted_tiers=np.array(["Mid"] * 300 + ["Low"] * 700, dtype=object))
     table = views.apply(frame, np.array(["Low"] * 1000, dtype=object))
     counts = table["past_spend_tier"].value_counts()
     assert abs(counts["Mid"] - 300) <= 2

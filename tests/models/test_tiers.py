@@ -13,9 +13,7 @@ from configs.settings import TierLimits, TierPareto, TierShares
 from models.tiers import Tiers, learn_thresholds, tiers_by_count
 
 SHARES = TierShares()
-money = (
-    st.floats(0.0, 1e6).map(lambda amount: round(amount, 2)) | st.floats(0.0, 1e-3) | st.sampled_from([0.0, 10.0, 20.0])
-)
+money = st.floats(0.0, 1e6).map(lambda amount: round(amount, 2)) | st.floats(0.0, 1e-3) | st.sampled_from([0.0, 10.0, 20.0])
 values_strategy = st.lists(money, min_size=1, max_size=80)
 
 
@@ -30,9 +28,7 @@ def plain_tiers(values: list[float], policy: TierShares) -> list[str]:
         gaps = [abs(size - wanted * len(values)) for size in [0, *sizes]]
         best_in[tier] = gaps.index(min(gaps))
     names = [*policy.shares, policy.rest]
-    return [
-        names[next((tier for tier, cut in enumerate(best_in) if distinct.index(value) < cut), -1)] for value in values
-    ]
+    return [names[next((tier for tier, cut in enumerate(best_in) if distinct.index(value) < cut), -1)] for value in values]
 
 
 @given(values_strategy)
