@@ -26,9 +26,12 @@ def tree_shapley(booster: lgb.Booster, inputs: pd.DataFrame, *, threads: int) ->
     a (customers x inputs) array with ``base + contributions.sum(axis=1) = raw score`` to 1e-9.
     """
     matrix = inputs.to_numpy(np.float64)
-    base = float(_by_lightgbm(booster, matrix[:1], threads)[0, -1])
+    anybody = np.zeros((1, matrix.shape[1]))
     if len(matrix) <= FEW_ROWS:
-        return base, _by_lightgbm(booster, matrix, threads)[:, :-1]
+        # LightGBM takes no empty table; the base is the same for everybody.
+        parts = _by_lightgbm(booster, np.vstack([anybody, matrix]), threads)
+        return float(parts[0, -1]), parts[1:, :-1]
+    base = float(_by_lightgbm(booster, anybody, threads)[0, -1])
     starts = range(0, len(matrix), BATCH_ROWS)
     return base, np.vstack([_by_woodelf(booster, inputs.iloc[start : start + BATCH_ROWS]) for start in starts])
 
