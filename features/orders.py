@@ -17,10 +17,11 @@ from configs.errors import HistoryError, RejectedRowsError, SourceError
 from configs.settings import Settings
 from features.cleaning_report import CleaningReport
 from features.csv_files import UNREADABLE
-from features.engine import Workbench, relation_of
+from features.engine import Workbench, connect, relation_of
 from features.netting import net_orders
 from features.order_table import OrderTable
 from features.row_split import RowSplit
+from features.transactions import read_transactions
 from features.typed_rows import typed_rows
 
 __all__ = ["Cleaned", "clean_orders", "net_orders", "write_rejected"]
@@ -75,6 +76,13 @@ def clean_orders(
     if report.customers == 0:
         raise HistoryError(f"no purchase is left of {rows_in:,} rows; check columns.amount and the rules of cleaning")
     return Cleaned(orders.frame(), rejected, report)
+
+
+def read_orders(settings: Settings, *, today: date, until: date | None = None, rejected_to: Path | None = None) -> Cleaned:
+    """Read the source of the settings and clean it: ``read_transactions``, then ``clean_orders``."""
+    connection = connect(threads=settings.training.threads, memory_gb=settings.training.memory_gb)
+    transactions = read_transactions(settings.source, connection=connection)
+    return clean_orders(transactions, settings, today=today, until=until, rejected_to=rejected_to)
 
 
 def write_rejected(rejected: nw.LazyFrame[Any], path: Path) -> None:

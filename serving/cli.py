@@ -160,15 +160,11 @@ def _check_currency(settings: Settings, champion: LoadedModel) -> None:
 
 
 def _cleaned(settings: Settings, environment: Environment, screen: Console) -> Cleaned:
-    from features.engine import connect
-    from features.orders import clean_orders
-    from features.transactions import read_transactions
+    from features.orders import read_orders
 
-    connection = connect(threads=settings.training.threads, memory_gb=settings.training.memory_gb)
     rejected, today = environment.home / REJECTED_FILE, datetime.now(settings.zone).date()
     with screen.status("Reading and cleaning the transactions"):
-        transactions = read_transactions(settings.source, connection=connection)
-        cleaned = clean_orders(transactions, settings, today=today, rejected_to=rejected)
+        cleaned = read_orders(settings, today=today, rejected_to=rejected)
     report = cleaned.report
     screen.print(report.balance(), highlight=False)
     if report.rejected_rows:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,15 +64,11 @@ def train(config: ConfigFile = None, orders: OrdersPath = None, until: Until = N
 
 def clean(settings: Settings, environment: Environment, screen: Console, until: date | None = None) -> Cleaned:
     """Read and clean under a spinner; rejected rows are written beside the state."""
-    from features.engine import connect
-    from features.orders import clean_orders
-    from features.transactions import read_transactions
+    from features.orders import read_orders
 
-    connection = connect(threads=settings.training.threads, memory_gb=settings.training.memory_gb)
+    today = datetime.now(settings.zone).date()
     with screen.status("Reading and cleaning the transactions"):
-        transactions = read_transactions(settings.source, connection=connection)
-        today = datetime.now(settings.zone).date()
-        return clean_orders(transactions, settings, today=today, until=until, rejected_to=rejected_file(environment))
+        return read_orders(settings, today=today, until=until, rejected_to=rejected_file(environment))
 
 
 def run_training(cleaned: Cleaned, settings: Settings, environment: Environment, screen: Console) -> Trained:
@@ -95,7 +92,7 @@ def run_training(cleaned: Cleaned, settings: Settings, environment: Environment,
         return train_all(cleaned, settings, environment, planned, progress)
 
 
-def rejected_file(environment: Environment) -> Any:
+def rejected_file(environment: Environment) -> Path:
     """Where rejected rows are written."""
     return environment.home / "rejected.parquet"
 
