@@ -26,7 +26,7 @@ def run_table(run: ScoringRun) -> RenderableType:
         caption_justify="left",
     )
     table.add_column("Tier")
-    for name in ("Customers", f"Predicted value, {terms.currency}", "Share of the value", "Mean churn risk"):
+    for name in ("Customers", f"Predicted, {terms.currency}", "Share of value", "Mean churn risk"):
         table.add_column(name, justify="right")
     total = sum(tier.predicted_value for tier in run.tiers)
     for tier in run.tiers:

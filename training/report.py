@@ -50,17 +50,17 @@ def accuracy_table(evaluation: Evaluation) -> Table:
     end = date_of(evaluation.cutoff + evaluation.horizon_days)
     table = Table(
         title=f"Accuracy on the held-back {evaluation.horizon_days} days from {date_of(evaluation.cutoff)} to before {end}",
-        caption="Gini: 1 = perfect ranking, 0 = random. Top 10 %: value held by the best-ranked tenth. "
-        "Total: predicted / realised.",
+        caption="Gini: 1 = perfect ranking, 0 = random. Rank: rank correlation. Top 10 %: value held "
+        "by the best-ranked tenth. Total: predicted / realised.",
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("Value predicted by", no_wrap=True)
-    for name in ("Gini", "Rank corr.", "Top 5 %", "Top 10 %", "Top 20 %", "Total"):
+    for name in ("Gini", "Rank", "Top 10 %", "Top 20 %", "Total"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.value:
         table.add_row(
-            row.candidate, f"{row.normalized_gini:.3f}", _shown(row.rank_correlation, ".3f"), f"{row.capture_5:.1%}",
+            row.candidate, f"{row.normalized_gini:.3f}", _shown(row.rank_correlation, ".3f"),
             f"{row.capture_10:.1%}", f"{row.capture_20:.1%}", _shown(row.total_bias, ".2f"), style=_style(row.candidate),
         )  # fmt: skip
     return table
