@@ -62,9 +62,8 @@ def demo(json_file: JsonFile = None) -> None:
         _, first = churn_risk_rows(store, settings, Filters(), top=SHOWN_AT_RISK)
         at_risk = list(first)
     if trained.evaluation is not None:
-        screen.print(accuracy_table(trained.evaluation))
-    screen.print(run_table(run))
-    screen.print(churn_risk_table(run, at_risk, wide=False))
+        screen.print(accuracy_table(trained.evaluation), "", sep="\n")
+    screen.print(run_table(run), "", churn_risk_table(run, at_risk, wide=False), sep="\n")
     screen.print(_files_and_next(config, environment.home, list(files.values()), at_risk[0].customer_id), soft_wrap=True)
     if json_file is not None:
         write_json(json_file, {"training": summary(trained), **run_view(run)})
