@@ -27,7 +27,8 @@ bench: $(VENV)/.installed-dev ## print measured ratios, each beside its peer
 	@for script in features btyd drivers serving; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 ui: $(VENV)/.installed ## open the MLflow page of this folder's state on http://127.0.0.1:5000
-	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
+	@mkdir -p "$${FORETIER_HOME:-.foretier}"
+	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$${FORETIER_HOME:-.foretier}/mlflow.db}"
 
 clean: ## remove the virtual environment and the caches, not the state in .foretier
