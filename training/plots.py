@@ -20,13 +20,10 @@ def gain_chart(evaluation: Evaluation, currency: str) -> bytes:
     """Share of the realised value held by the best-ranked customers: by Foretier, by past spend, by perfect foresight."""
     figure, axes = _figure(f"Who holds the next {evaluation.horizon_days} days' value?")
     share = np.linspace(0.0, 100.0, len(evaluation.curves[SERVED]))
-    axes.plot(share, 100 * evaluation.curves[PERFECT], color=GREY, lw=1.2, ls="--")
-    axes.plot(share, 100 * evaluation.curves[PAST_SPEND], color=ORANGE, lw=1.8)
-    axes.plot(share, 100 * evaluation.curves[SERVED], color=BLUE, lw=2.4)
-    axes.plot([0, 100], [0, 100], color=GREY, lw=0.8, ls=":")
-    for name, color, at, below in ((PERFECT, GREY, 2, 2), (SERVED, BLUE, 30, -4), (PAST_SPEND, ORANGE, 38, -11)):
-        height = float(np.interp(at, share, 100 * evaluation.curves[name]))
-        axes.annotate(name, (at, height), (at + 4, height + below), color=color, fontsize=10, fontweight="bold")
+    for name, color, width, dashes in ((PERFECT, GREY, 1.2, "--"), (SERVED, BLUE, 2.4, "-"), (PAST_SPEND, ORANGE, 1.8, "-")):
+        axes.plot(share, 100 * evaluation.curves[name], color=color, lw=width, ls=dashes, label=name)
+    axes.plot([0, 100], [0, 100], color=GREY, lw=0.8, ls=":", label="by chance")
+    axes.legend(frameon=False, loc="lower right", fontsize=11)
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="Customers, best first (%)", ylabel="Value found (%)")
     _subtitle(axes, f"{evaluation.customers:,} customers, {evaluation.realised_value:,.0f} {currency} realised while held back")
     return _png(figure)
