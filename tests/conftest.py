@@ -1,4 +1,4 @@
-"""Score stores to test against, on SQLite and on PostgreSQL, and scores to fill them with."""
+"""What several rooms test with: score stores and scores to fill them, the CDNOW sample, models trained on it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -15,12 +16,22 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from configs.settings import Environment, Settings, parse_settings
+from features.customers import feature_frame
+from features.orders import Cleaned, clean_orders
+from features.transactions import read_transactions
+from models.fitting import TrainingSet, fit
+from models.value_model import ValueModel
 from serving.predictions import HEADLINES, CustomerScore, Terms
 from serving.store import ScoringRun, Store
+from training.panel import Plan, snapshot, training_set
+from training.pipeline import Trained, plan, train
 
 POSTGRES_URL = os.environ.get("FORETIER_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
 CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
+SAMPLE_END = date(1998, 7, 1)
+PASSWORD = "hunter2-of-the-shop"
 
 MakeScores = Callable[..., list[CustomerScore]]
 Publish = Callable[..., ScoringRun]
@@ -127,3 +138,78 @@ def _headline(group: str, dice: random.Random) -> float | None:
     if group == "rhythm":
         return dice.choice([None, 33.5])
     return dice.uniform(0, limits[group]) if group in limits else float(dice.randrange(1, 400))
+
+
+@pytest.fixture(scope="session")
+def sample_settings() -> Settings:
+    """The 1/10 sample of CDNOW, whose ids run from 0001 to 2357; few rounds of boosting."""
+    return parse_settings(
+        {
+            "source": {
+                "path": "package:lifetimes/datasets/CDNOW_sample.txt",
+                "format": "csv",
+                "csv": {"delimiter": "|", "quote": "", "header": False, "column_names": ["line"]},
+            },
+            "columns": {
+                "customer_id": "substr(line, 8, 4)",
+                "ordered_at": "substr(line, 13, 8)",
+                "items": "substr(line, 22, 2)",
+                "amount": "substr(line, 25)",
+            },
+            "cleaning": {"date_format": "%Y%m%d", "exact_duplicates": "keep"},
+            "currency": "USD",
+            "horizon_days": 90,
+            "training": {"boosting_rounds": 30},
+        },
+        where="the CDNOW sample",
+    )
+
+
+@pytest.fixture(scope="session")
+def sample(sample_settings: Settings) -> Cleaned:
+    """Its clean orders."""
+    return clean_orders(read_transactions(sample_settings.source), sample_settings, today=SAMPLE_END)
+
+
+@pytest.fixture(scope="session")
+def sample_plan(sample: Cleaned, sample_settings: Settings) -> Plan:
+    """Its cutoffs, which reach back over a year."""
+    return plan(sample, sample_settings)
+
+
+@pytest.fixture(scope="session")
+def sample_training(sample: Cleaned, sample_plan: Plan, sample_settings: Settings) -> TrainingSet:
+    """Everything that is known of it on its last day."""
+    horizon, seed = sample_plan.horizon_days, sample_settings.training.seed
+    snapshots = [snapshot(sample.orders, cutoff, horizon, 10**9, seed) for cutoff in sample_plan.final]
+    return training_set(snapshots, feature_frame(sample.orders, sample_plan.as_of), sample_plan.as_of, horizon)
+
+
+@pytest.fixture(scope="session")
+def sample_model(sample_training: TrainingSet, sample_settings: Settings) -> ValueModel:
+    """A model fitted on that."""
+    return fit(sample_training, sample_settings)
+
+
+@dataclass(frozen=True)
+class TrainedHome:
+    """A state folder in which the sample was trained twice, with a password among the settings."""
+
+    environment: Environment
+    settings: Settings
+    runs: tuple[Trained, Trained]
+
+
+@pytest.fixture(scope="session")
+def trained_home(
+    sample: Cleaned, sample_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> TrainedHome:
+    """Two real training runs in one real registry."""
+    environment = Environment.read({"FORETIER_HOME": str(tmp_path_factory.mktemp("home"))})
+    raw = sample_settings.model_dump(mode="json") | {
+        "source": {"url": f"postgresql://reader:{PASSWORD}@db.example/shop", "table": "orders"},
+        "training": {"boosting_rounds": 10, "max_cutoffs": 8},
+    }
+    settings = parse_settings(raw, where="test", variables={})
+    first, second = (train(sample, settings, environment, plan(sample, settings)) for _ in range(2))
+    return TrainedHome(environment, settings, (first, second))

@@ -1,0 +1,199 @@
+"""What fitting learns: which model to believe, at which level; and the same bytes for the same customers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+import pytest
+
+from configs.errors import HistoryError
+from configs.settings import Settings, parse_settings, source_path
+from features.customers import feature_frame
+from features.orders import clean_orders
+from features.transactions import read_transactions
+from models import fitting
+from models.bundle import Origin, save_bundle
+from models.fitting import FIT_STEPS, SEASON_FEATURES, UNTUNED_WEIGHT, TrainingSet, fit
+from models.season import expectation, same_season
+from models.value_model import ValueModel
+from training.panel import Plan, snapshot, training_set
+
+Floats = npt.NDArray[np.float64]
+NAME = "kundin-№-"
+
+
+def tuning(values: dict[int, Floats]) -> TrainingSet:
+    """Cutoffs with what was spent after them; nothing else is looked at."""
+    value = np.concatenate(list(values.values()))
+    nothing = pd.DataFrame(index=range(len(value)))
+    cutoff = np.concatenate([np.full(len(spent), day) for day, spent in values.items()])
+    return TrainingSet(nothing, cutoff, (value > 0).astype(np.float64), value, nothing, 10**6, 90)
+
+
+@pytest.fixture
+def spent() -> Floats:
+    random = np.random.default_rng(1)
+    return random.gamma(0.3, 50.0, 400) * (random.random(400) < 0.5)
+
+
+def test_the_blend_believes_the_model_that_ranks_better(spent: Floats) -> None:
+    random = np.random.default_rng(2)
+    good, noise = spent + 1.0, random.gamma(1.0, 10.0, 400)
+    cutoffs = tuning({1: spent[:200], 2: spent[200:]})
+    assert fitting._best_weight(cutoffs, good, noise) > 0.5
+    assert fitting._best_weight(cutoffs, noise, good) < 0.5
+    # Where the other adds nothing at all, all weight goes to the one.
+    assert fitting._best_weight(cutoffs, good, 1.0 / good) == 1.0
+    assert fitting._best_weight(cutoffs, 1.0 / good, good) == 0.0
+
+
+def test_two_models_that_each_know_one_half_are_blended(spent: Floats) -> None:
+    first = np.arange(400) % 2 == 0
+    of_first, of_others = np.where(first, spent, spent.mean()), np.where(first, spent.mean(), spent)
+    assert 0.3 <= fitting._best_weight(tuning({1: spent}), of_first, of_others) <= 0.7
+
+
+def test_the_scale_of_a_model_does_not_move_its_weight(spent: Floats) -> None:
+    random = np.random.default_rng(3)
+    one, other = (spent * random.lognormal(0.0, 1.0, 400) + 1.0 for _ in range(2))
+    weight = fitting._best_weight(tuning({1: spent}), one, other)
+    assert 0.0 < weight < 1.0
+    assert fitting._best_weight(tuning({1: spent}), one * 1e6, other) == weight
+
+
+def test_a_cutoff_after_which_nobody_spent_has_no_say(spent: Floats) -> None:
+    random = np.random.default_rng(4)
+    good, noise = spent + 1.0, random.gamma(1.0, 10.0, 400)
+    silent = tuning({1: spent[:200], 2: np.zeros(200), 3: spent[200:]})
+    two_part, btyd = np.insert(good, 200, noise[:200]), np.insert(1.0 / good, 200, noise[:200])
+    assert fitting._best_weight(silent, two_part, btyd) > 0.5
+    assert fitting._best_weight(silent, btyd, two_part) < 0.5
+    assert fitting._best_weight(tuning({1: np.zeros(200), 2: np.ones(200)}), good, noise) == UNTUNED_WEIGHT
+
+
+def test_the_level_is_what_the_same_season_a_year_ago_says(
+    sample_training: TrainingSet, sample_model: ValueModel
+) -> None:
+    year_ago = same_season(np.unique(sample_training.cutoff), sample_training.as_of)
+    then = sample_training.rows(sample_training.cutoff == year_ago)
+    now = (sample_model.btyd, sample_training.current)
+    expected = expectation(now, (then.features, then.active, then.value), sample_training.horizon_days)
+    assert expected is not None
+    predicted = sample_model.predict(sample_training.current, as_of=sample_training.as_of)
+    assert predicted["predicted_value"].sum() == pytest.approx(expected.revenue, rel=1e-9)
+    assert predicted["purchase_probability"].mean() == pytest.approx(expected.buyers, rel=1e-9)
+
+
+def test_without_a_year_to_look_back_to_both_models_stand_as_they_are(
+    sample_training: TrainingSet, sample_settings: Settings
+) -> None:
+    young = sample_training.rows(sample_training.cutoff > sample_training.as_of - 300)
+    model = fit(young, sample_settings)
+    assert model.blend.two_part + model.blend.btyd == pytest.approx(1.0)
+    margin = replace(model.two_part, calibration=type(model.two_part.calibration)())
+    inputs = fitting.model_inputs(young.current, model.btyd, 90)
+    said = fitting.logistic(margin.log_odds(inputs, threads=1)).mean()
+    predicted = model.predict(young.current, as_of=young.as_of)
+    assert predicted["purchase_probability"].mean() == pytest.approx(said, rel=1e-9)
+
+
+def test_tiers_hold_the_shares_of_the_settings(
+    sample_training: TrainingSet, sample_model: ValueModel
+) -> None:
+    predicted = sample_model.predict(sample_training.current, as_of=sample_training.as_of)
+    shares = predicted["tier"].value_counts(normalize=True)
+    for name, share in {"Platinum": 0.05, "Gold": 0.15, "Silver": 0.30, "Bronze": 0.50}.items():
+        assert shares[name] == pytest.approx(share, abs=0.01)
+    lowest, highest = (predicted.groupby("tier")["predicted_value"].agg(how) for how in ("min", "max"))
+    assert lowest["Platinum"] > highest["Gold"]
+    assert lowest["Gold"] > highest["Silver"]
+    assert lowest["Silver"] > highest["Bronze"]
+
+
+def test_the_season_is_no_input_until_cutoffs_span_two_years(sample_model: ValueModel) -> None:
+    assert not set(SEASON_FEATURES) & set(sample_model.two_part.inputs)
+    for days, wanted in ((729, False), (730, True)):
+        names = fitting._input_names(np.array([0, days]))
+        assert set(SEASON_FEATURES).issubset(names) is wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda one: replace(one, active=0 * one.active, value=0 * one.value), "0 bought within 90 days"),
+        (lambda one: replace(one, active=0 * one.active + 1), "bought within 90 days: there is nothing to tell"),
+        (lambda one: replace(one, value=0 * one.value), "0 have net revenue in them, at least 10 are needed"),
+        (lambda one: replace(one, value=one.value * (np.cumsum(one.value > 0) <= 9)), "9 have net revenue"),
+    ],
+)
+def test_too_little_to_learn_from_is_said(
+    sample_training: TrainingSet, sample_settings: Settings, change: Callable[[TrainingSet], TrainingSet], message: str
+) -> None:
+    with pytest.raises(HistoryError, match=message):
+        fit(change(sample_training), sample_settings)
+
+
+def test_ten_spenders_are_enough_to_train(sample_training: TrainingSet, sample_settings: Settings) -> None:
+    few = replace(
+        sample_training,
+        value=sample_training.value * (np.cumsum(sample_training.value > 0) <= 10),
+    )
+    predicted = fit(few, sample_settings).predict(few.current, as_of=few.as_of)
+    assert np.isfinite(predicted["predicted_value"]).all()
+
+
+def test_progress_is_told_as_often_as_promised(sample_training: TrainingSet, sample_settings: Settings) -> None:
+    told: list[str] = []
+    fit(sample_training.rows(sample_training.cutoff >= sample_training.as_of - 120), sample_settings, progress=told.append)
+    assert len(told) == len(set(told)) == FIT_STEPS
+
+
+@pytest.fixture(scope="module")
+def written(sample_model: ValueModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bundle of the sample's model, file by file."""
+    return bundle_files(sample_model, tmp_path_factory.mktemp("bundle"))
+
+
+def bundle_files(model: ValueModel, folder: Path) -> dict[str, bytes]:
+    save_bundle(model, Origin(10408, (10318,), "f" * 64, {"a": 1}, {}), folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_orders_in_any_row_order_under_any_names_make_the_same_bytes(
+    written: dict[str, bytes], sample_settings: Settings, sample_plan: Plan, tmp_path: Path
+) -> None:
+    """From shuffled rows of renamed customers to the bundle: what it holds depends on neither, so names no customer."""
+    lines = Path(source_path("package:lifetimes/datasets/CDNOW_sample.txt")).read_text().splitlines()
+    cells = [line.split() for line in lines if line.strip()]
+    rows = pl.DataFrame([(NAME + c[1], c[2], c[3], c[4]) for c in cells], schema=["id", "day", "items", "amount"], orient="row")
+    rows.sample(fraction=1.0, shuffle=True, seed=7).write_parquet(tmp_path / "orders.parquet")
+    raw = sample_settings.model_dump(mode="json") | {
+        "source": {"path": str(tmp_path / "orders.parquet")},
+        "columns": {"customer_id": "id", "ordered_at": "day", "items": "items", "amount": "amount"},
+    }
+    settings = parse_settings(raw, where="test")
+    orders = clean_orders(read_transactions(settings.source), settings, today=date(1998, 7, 1)).orders
+    horizon, as_of = sample_plan.horizon_days, sample_plan.as_of
+    snapshots = [snapshot(orders, cutoff, horizon, 10**9, settings.training.seed) for cutoff in sample_plan.final]
+    current = feature_frame(orders, as_of)
+    assert current.index[0] == f"{NAME}0001"
+    files = bundle_files(fit(training_set(snapshots, current, as_of, horizon), settings), tmp_path / "bundle")
+    assert files == written
+    assert not any(NAME.encode() in content or b"kundin" in content for content in files.values())
+
+
+def test_one_thread_or_two_make_the_same_model(
+    written: dict[str, bytes], sample_training: TrainingSet, sample_settings: Settings, tmp_path: Path
+) -> None:
+    alone = sample_settings.model_copy(update={"training": sample_settings.training.model_copy(update={"threads": 1})})
+    files = bundle_files(fit(sample_training, alone), tmp_path)
+    for name in written.keys() - {"manifest.json"}:
+        # LightGBM writes the number of threads among its parameters, and nothing else differs.
+        assert files[name].replace(b"[num_threads: 1]", b"[num_threads: 2]") == written[name], name
