@@ -111,7 +111,10 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def console(json_file: Path | None = None) -> Console:
-    """Give the console for people: standard error when standard output carries the JSON."""
+    """Give the console for people: standard error when standard output carries the JSON.
+
+    Names of tiers and rules, paths and ids are shown as they are: none of them is markup.
+    """
     from rich.console import Console
 
-    return Console(stderr=json_file == STANDARD_OUTPUT, soft_wrap=False)
+    return Console(stderr=json_file == STANDARD_OUTPUT, soft_wrap=False, markup=False)

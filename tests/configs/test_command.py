@@ -13,10 +13,11 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.table import Table
 from typer.testing import CliRunner
 
 from configs import command, days, files
-from configs.command import one_line, reported, write_json
+from configs.command import console, one_line, reported, write_json
 from configs.days import date_of, day_number
 from configs.errors import NotFoundError, SettingsError
 from configs.files import replacing
@@ -141,3 +142,13 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_days_and_dates_are_each_others_inverse(day: date) -> None:
     assert date_of(day_number(day)) == day
     assert day_number(day) == (day - date(1970, 1, 1)) / timedelta(days=1)
+
+
+def test_names_of_users_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("Tier", title="[/title]")
+    table.add_row("[/VIP]")
+    screen = console()
+    screen.print(table)
+    screen.print("[bold]x")
+    shown = capsys.readouterr().out
+    assert [text in shown for text in ("[/title]", "[/VIP]", "[bold]x")] == [True, True, True]
