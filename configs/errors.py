@@ -75,10 +75,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     'did you mean "horizon"?'
     >>> nearest("x", ["horizon", "tiers"])
     'known: horizon, tiers'
+    >>> nearest("x", [])
+    'there is none at all'
     """
     known = list(known)
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1)
     if close:
         return f'did you mean "{by_lower[close[0]]}"?'
-    return "known: " + ", ".join(known[:20])
+    return "known: " + ", ".join(known[:20]) if known else "there is none at all"

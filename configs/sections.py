@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Days = Annotated[int, Field(ge=1, le=36500)]
+# Strict: YAML's true would else be the number 1, and a quoted number would be one too.
+Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+Days = Annotated[int, Field(strict=True, ge=1, le=36500)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Sql = Annotated[str, Field(min_length=1, max_length=4000)]
 
@@ -42,7 +43,7 @@ class Csv(Section):
     encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
     header: bool = True
     column_names: tuple[Name, ...] | None = None
-    skip_lines: Annotated[int, Field(ge=0, le=1000)] = 0
+    skip_lines: Annotated[int, Field(strict=True, ge=0, le=1000)] = 0
     decimal_sign: Literal[".", ","] = "."
 
     @model_validator(mode="after")
@@ -57,7 +58,7 @@ class Csv(Section):
 class Source(Section):
     """Where the transactions are: files by ``path``, or a database by ``url`` with ``table`` or ``query``."""
 
-    path: str | None = None
+    path: Annotated[str, Field(min_length=1)] | None = None
     format: Literal["csv", "parquet"] | None = None
     csv: Csv = Csv()
     url: str | None = Field(default=None, repr=False)
@@ -89,7 +90,7 @@ class Columns(Section):
 class Cleaning(Section):
     """Which raw rows count, and how."""
 
-    date_format: str | None = None
+    date_format: Annotated[str, Field(min_length=1)] | None = None
     whole_float_ids: Literal["keep", "drop_point_zero"] = "keep"
     exact_duplicates: Literal["drop", "keep"] = "drop"
     duplicates_ignore: tuple[Name, ...] = ()
@@ -125,7 +126,7 @@ class TierLimits(Section):
     """Tiers by predicted value in the horizon, in the currency; a customer at the limit is in the tier."""
 
     method: Literal["limits"]
-    limits: dict[Name, Annotated[float, Field(gt=0.0)]]
+    limits: dict[Name, Annotated[float, Field(strict=True, gt=0.0)]]
     rest: Name = "Bronze"
 
     @model_validator(mode="after")
@@ -161,24 +162,33 @@ class Lifecycle(Section):
     active_days: Days | None = None
     lost_days: Days | None = None
 
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> Lifecycle:
+        if self.active_days is not None and self.lost_days is not None and self.lost_days <= self.active_days:
+            raise ValueError(
+                f"lost_days must be above active_days, found {self.lost_days} and {self.active_days}: "
+                "between them a customer is dormant"
+            )
+        return self
+
 
 class Training(Section):
     """How the models are fitted."""
 
     cutoff_step_days: Days = 30
-    max_cutoffs: Annotated[int, Field(ge=1, le=240)] = 24
+    max_cutoffs: Annotated[int, Field(strict=True, ge=1, le=240)] = 24
     min_history_days: Days = 90
-    max_rows: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 1_000_000
-    boosting_rounds: Annotated[int, Field(ge=10, le=5000)] = 150
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 20260101
-    threads: Annotated[int, Field(ge=1, le=256)] = 2
-    memory_gb: Annotated[float, Field(ge=0.25, le=4096.0)] = 2.0
+    max_rows: Annotated[int, Field(strict=True, ge=1000, le=1_000_000_000)] = 1_000_000
+    boosting_rounds: Annotated[int, Field(strict=True, ge=10, le=5000)] = 150
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] = 20260101
+    threads: Annotated[int, Field(strict=True, ge=1, le=256)] = 2
+    memory_gb: Annotated[float, Field(strict=True, ge=0.25, le=4096.0)] = 2.0
 
 
 class Scoring(Section):
     """How scoring runs are kept."""
 
-    keep_runs: Annotated[int, Field(ge=1, le=10000)] = 12
+    keep_runs: Annotated[int, Field(strict=True, ge=1, le=10000)] = 12
     risk_bands: dict[Name, Share] = Field(default_factory=lambda: {"high": 0.70, "medium": 0.40, "low": 0.0})
 
     @field_validator("risk_bands")

@@ -191,7 +191,10 @@ def load_settings(path: Path, *, orders: str | None = None, variables: Mapping[s
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).replace(' in "<unicode string>",', " in").split())
+        raise SettingsError(f"{path} is not valid YAML: {said}") from None
+    if raw is None:
+        raise SettingsError(f"{path} holds no settings: copy configs/reference.yaml over it and edit it")
     if not isinstance(raw, dict):
         raise SettingsError(f"{path} must hold settings as key: value lines, found {type(raw).__name__}")
     if orders is not None:
@@ -244,8 +247,24 @@ def _explain(fault: Any) -> str:
         return f"{'.'.join(location)} is missing"
     if fault["type"] == "extra_forbidden":
         return f"unknown key {'.'.join(location)}; {nearest(location[-1], _known_keys(fault['loc'][:-1]))}"
-    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "union_tag_invalid":
+        return f"tiers.method: expected shares, limits or pareto (found {fault['ctx']['tag']!r})"
+    message = _EXPECTED.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").replace("Input should", "should")
     return f"{'.'.join(location) or 'settings'}: {message}" + _found(fault)
+
+
+_EXPECTED = {
+    "model_type": "expected keys of its own below it",
+    "dict_type": "expected key: value lines below it",
+    "tuple_type": "expected a list",
+    "string_type": "expected text; in YAML, put it in quotes",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "expected three capital letters, such as EUR",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "invalid_key": "is no text; keys must be, so put it in quotes",
+}
+"""What was expected, by the name that pydantic gives a fault; where it is not here, pydantic's own words do."""
 
 
 def _location(parts: tuple[str | int, ...]) -> list[str]:

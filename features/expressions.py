@@ -51,6 +51,8 @@ def checked(bench: Workbench, source: str, columns: Sequence[str], key: str, tex
         *_, (_, type_name, *_) = bench.run(f'DESCRIBE SELECT *, {sql} AS "ft:value" FROM {source}')
     except duckdb.Error as error:
         reason = str(error).split("\n")[0]
+        if "volatile" in reason:
+            reason = "it has to give the same value for the same row, always"
         hint = f"; {_TEXT_HINT}" if "VARCHAR" in str(error) else ""
         raise ColumnError(f"{key}: {text!r} does not fit the columns: {reason}{hint}") from None
     return Expression(key, sql, str(type_name), reads)

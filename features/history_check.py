@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from configs.errors import HistoryError
 from configs.settings import HORIZON_CHOICES, Settings
 from features.cleaning_report import CleaningReport
+from features.phrases import count
 
 HORIZONS_NEEDED = 3
 """``auto`` wants the history to hold a horizon this often: to learn from, to choose by, to be judged by."""
@@ -70,4 +71,4 @@ def _check_given(horizon: int, report: CleaningReport, settings: Settings) -> No
 
 
 def _span(report: CleaningReport) -> str:
-    return f"the history has {report.history_days} days ({report.first_date} to {report.last_date})"
+    return f"the history has {count(report.history_days, 'day')} ({report.first_date} to {report.last_date})"

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import duckdb
+
 from configs.errors import ColumnError
 from configs.settings import Settings
 from features.csv_files import UNREADABLE
@@ -64,9 +66,11 @@ def typed_rows(
 ) -> TypedRows:
     """Check the mapping of ``settings`` against a raw table and write the SQL of its typed rows.
 
-    ``columns`` are the raw columns with their DuckDB types. Raises ColumnError: see ``features.expressions.checked``.
+    ``columns`` are the raw columns with their DuckDB types. Raises ColumnError: see ``features.expressions.checked``; a
+    date format that is none.
     """
     raw = [name for name in columns if name != UNREADABLE]
+    _check_date_format(bench, settings.cleaning.date_format)
 
     def expression(key: str, text: str) -> Expression:
         return checked(bench, source, raw, key, text)
@@ -90,6 +94,18 @@ def typed_rows(
     reads = tuple(dict.fromkeys(column for one in everything for column in one.reads))
     casts = tuple(name for name in ("ordered_at", "amount", "items") if name in mapped)
     return TypedRows(source, outer, tuple(raw), reads, tuple(attributes), casts, UNREADABLE in columns)
+
+
+def _check_date_format(bench: Workbench, date_format: str | None) -> None:
+    if date_format is None:
+        return
+    try:
+        bench.run(f"SELECT try_strptime('', {literal(date_format)})")
+    except duckdb.Error as error:
+        reason = str(error).rpartition(": ")[2]
+        raise ColumnError(
+            f"cleaning.date_format: {date_format!r} is no strptime format ({reason}); expected one such as %d.%m.%Y %H:%M"
+        ) from None
 
 
 def _select(named: Mapping[str, str]) -> str:

@@ -53,6 +53,8 @@ def test_every_standard_horizon_is_told_with_its_reason() -> None:
 def test_too_short_for_any() -> None:
     with pytest.raises(HistoryError, match=r"has 89 days \(1997-05-19 to 1997-08-15\).* needs 90"):
         resolve_horizon(history(89), settings_with())
+    with pytest.raises(HistoryError, match="has 1 day "):
+        resolve_horizon(history(1), settings_with())
 
 
 def test_a_given_horizon_leaves_room_to_learn_from() -> None:

@@ -368,6 +368,10 @@ class TestMoments:
         assert one({"at": text}, time_zone="Europe/Berlin", cleaning=cleaning)["ordered_at"] == expected
         assert one({"at": "2024-05"}, cleaning=cleaning)["reason"] == "bad_ordered_at"
 
+    def test_a_format_that_is_none_is_told_by_its_key(self) -> None:
+        with pytest.raises(ColumnError, match=r"cleaning\.date_format: '%d/%Q' is no strptime format .*%Q"):
+            one({"at": "31/12/2023"}, cleaning={"date_format": "%d/%Q"})
+
     def test_numbers_need_a_format_or_an_expression(self) -> None:
         assert one({"at": 20240131}, cleaning={"date_format": "%Y%m%d"})["ordered_at"] == datetime(2024, 1, 31)
         seconds = one({"at": 1704067200}, MAPPING | {"ordered_at": 'to_timestamp("at")'}, time_zone="Asia/Tokyo")
@@ -570,7 +574,7 @@ class TestExpressions:
             ("*", "no sub-query, window, *"),
             ("COLUMNS(*)", "no sub-query, window, *"),
             ("nofunction(amount)", "does not fit"),
-            ("random()", "does not fit"),
+            ("random()", "has to give the same value"),
             ("note * 2", "text columns must be cast"),
             ("flag", "expected a number or text, found BOOLEAN"),
         ],
