@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float64]
 
 TOLERANCE_DAYS = 20
 """How far a training cutoff may lie from 52 weeks ago to count as the same season."""
+MOST_CORRECTION = 3.0
+"""No season does more: beyond it, the young log of a year ago was not understood, and says nothing of today."""
+MOST_BUYERS = 0.99
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,6 @@ def expectation(
     ])  # fmt: skip
     if sums.min() <= 0.0:
         return None
-    revenue, buyers = sums[0] * sums[1] / sums[2]
+    correction = np.clip(sums[1] / sums[2], 1.0 / MOST_CORRECTION, MOST_CORRECTION)
+    revenue, buyers = sums[0] * correction
     return Expectation(float(revenue), float(min(buyers, MOST_BUYERS)))
-
-
-MOST_BUYERS = 0.99
