@@ -26,5 +26,6 @@ def horizon_labels(orders: nw.LazyFrame[Any], cutoff: int, horizon_days: int) ->
     return sums.select(
         "customer_id",
         purchases=nw.col("purchase").cast(nw.Int64),
-        revenue=nw.col("units").cast(nw.Float64) / MONEY_UNIT,
+        # Polars divides by a constant by multiplying with its inverse: rounding heals it.
+        revenue=(nw.col("units").cast(nw.Float64) / MONEY_UNIT).round(4),
     )
