@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "foretier"
 PROCESS_TAG = "foretier.process"
 LONGEST_PARAMETER = 500
+LONGEST_NAME = 240
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def tracked_run(client: MlflowClient, environment: Environment, name: str) -> It
 
 def log_settings(client: MlflowClient, run_id: str, settings: Mapping[str, Any], fingerprint: str) -> None:
     """Log resolved settings as parameters and as a file, and the fingerprint of the cleaned orders."""
-    for key, value in _flat(settings):
+    for key, value in {key[:LONGEST_NAME]: value for key, value in _flat(settings)}.items():
         client.log_param(run_id, key, str(value)[:LONGEST_PARAMETER])
     client.log_text(run_id, json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False), "settings.json")
     client.set_tag(run_id, "foretier.data_fingerprint", fingerprint)
@@ -122,5 +123,5 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _parameter_name(key: str) -> str:
-    """MLflow takes no other characters."""
-    return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in key)
+    """MLflow takes no other signs; each is written as its number, so that "5 %" and "5 $" stay apart."""
+    return "".join(letter if letter.isalnum() or letter in "_-. " else f"_{ord(letter):x}_" for letter in key)
