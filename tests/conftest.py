@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from features.customers import feature_frame
 from features.orders import Cleaned, clean_orders
 from features.transactions import read_transactions
 from models.fitting import TrainingSet, fit
+from models.registry import open_tracking
 from models.value_model import ValueModel
 from serving.predictions import HEADLINES, CustomerScore, Terms
 from serving.store import ScoringRun, Store
@@ -191,6 +193,23 @@ def sample_model(sample_training: TrainingSet, sample_settings: Settings) -> Val
     return fit(sample_training, sample_settings)
 
 
+NewHome = Callable[[], Path]
+
+
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> NewHome:
+    """Give a function that makes a state folder with an empty registry: MLflow takes seconds to set one up, once."""
+    template = tmp_path_factory.mktemp("registry")
+    open_tracking(Environment.read({"FORETIER_HOME": str(template)}))
+
+    def make() -> Path:
+        home = tmp_path_factory.mktemp("home")
+        shutil.copy(template / "mlflow.db", home)
+        return home
+
+    return make
+
+
 @dataclass(frozen=True)
 class TrainedHome:
     """A state folder in which the sample was trained twice, with a password among the settings."""
@@ -201,11 +220,9 @@ class TrainedHome:
 
 
 @pytest.fixture(scope="session")
-def trained_home(
-    sample: Cleaned, sample_settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> TrainedHome:
+def trained_home(sample: Cleaned, sample_settings: Settings, new_home: NewHome) -> TrainedHome:
     """Two real training runs in one real registry."""
-    environment = Environment.read({"FORETIER_HOME": str(tmp_path_factory.mktemp("home"))})
+    environment = Environment.read({"FORETIER_HOME": str(new_home())})
     raw = sample_settings.model_dump(mode="json") | {
         "source": {"url": f"postgresql://reader:{PASSWORD}@db.example/shop", "table": "orders"},
         "training": {"boosting_rounds": 10, "max_cutoffs": 8},

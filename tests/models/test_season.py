@@ -132,6 +132,16 @@ def test_a_season_that_beat_its_expectation_twofold_is_expected_to_do_so_again(s
     assert booming.buyers == usual.buyers
 
 
+def test_no_season_corrects_by_more_than_three(sample_training: TrainingSet) -> None:
+    features, active, value = then_and_now(sample_training)
+    btyd = fit_btyd(features)
+    said = btyd.value(features, 90.0).sum()
+    for factor, limit in ((1e3, 3.0), (1e-3, 1.0 / 3.0)):
+        found = expectation((btyd, features), (features, active, factor * value), 90)
+        assert found is not None
+        assert found.revenue == pytest.approx(limit * said, rel=1e-9)
+
+
 def test_never_everybody_is_expected_to_buy(sample_training: TrainingSet) -> None:
     features, active, value = then_and_now(sample_training)
     busy = features.assign(frequency=features["T"], recency=features["T"])

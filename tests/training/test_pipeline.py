@@ -1,0 +1,150 @@
+"""Training runs from clean orders to the registered champion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from configs.errors import HistoryError
+from configs.settings import Environment, Settings, parse_settings
+from features.customers import feature_frame
+from features.orders import Cleaned, clean_orders
+from features.transactions import read_transactions
+from models.bundle import read_manifest
+from models.fitting import fit
+from models.registry import champion, open_tracking
+from training.evaluation import evaluate
+from training.panel import snapshot, training_set
+from training.pipeline import plan, steps, summary, train
+
+Bought = Callable[[int], bool]
+
+
+def shop(folder: Path, days: int, *, customers: int = 150, open_on: Bought = lambda _: True, **more: Any) -> tuple[Cleaned, Settings]:
+    """Clean orders of a small shop, with money spent on the last of ``days`` days."""
+    random = np.random.default_rng(1)
+    rows = [("last", days - 1, 10.0)]
+    for number in range(customers):
+        day, rate = float(random.integers(0, days // 2)), random.gamma(1.0, 1 / 20)
+        while day < days and random.random() < 0.9:
+            if open_on(int(day)):
+                rows.append((f"c{number}", int(day), round(float(random.lognormal(3.0, 0.5)), 2)))
+            day += 1.0 + random.exponential(1.0 / max(rate, 1e-3))
+    begin = date(2020, 1, 1)
+    table = pl.DataFrame([(c, str(begin + timedelta(day)), a) for c, day, a in rows], schema=["c", "d", "a"], orient="row")
+    table.write_parquet(folder / "orders.parquet")
+    raw: dict[str, Any] = {
+        "source": {"path": str(folder / "orders.parquet")},
+        "columns": {"customer_id": "c", "ordered_at": "d", "amount": "a"},
+        "cleaning": {"date_format": "%Y-%m-%d", "exact_duplicates": "keep"},
+        "currency": "EUR",
+        "horizon_days": 30,
+        "training": {"boosting_rounds": 10},
+    }
+    settings = parse_settings(raw | more, where="test")
+    return clean_orders(read_transactions(settings.source), settings, today=date(2026, 1, 1)), settings
+
+
+@pytest.fixture
+def environment(new_home: Callable[[], Path]) -> Environment:
+    return Environment.read({"FORETIER_HOME": str(new_home())})
+
+
+def test_the_same_input_makes_the_same_bundle(trained_home: Any) -> None:
+    first, second = (
+        trained_home.environment.home / "artifacts" / run.run_id / "artifacts" / "bundle" for run in trained_home.runs
+    )
+    names = sorted(path.name for path in first.iterdir())
+    assert names == sorted(path.name for path in second.iterdir())
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_the_bundle_says_what_it_was_made_from(trained_home: Any, sample: Cleaned) -> None:
+    trained = trained_home.runs[0]
+    folder = trained_home.environment.home / "artifacts" / trained.run_id / "artifacts" / "bundle"
+    manifest = read_manifest(folder)
+    assert manifest["fingerprint"] == sample.report.fingerprint
+    assert (manifest["as_of"], manifest["horizon_days"]) == (trained.plan.as_of, 90)
+    assert manifest["cutoffs"] == list(trained.plan.final)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["value"][0]["normalized_gini"] == trained.evaluation.served.normalized_gini
+
+
+def test_it_is_evaluated_by_what_was_known_and_refitted_on_everything(trained_home: Any, sample: Cleaned) -> None:
+    """The run step by step, by hand."""
+    trained, settings = trained_home.runs[0], trained_home.settings
+    planned, seed = trained.plan, settings.training.seed
+    snapshots = {cutoff: snapshot(sample.orders, cutoff, 90, 10**9, seed) for cutoff in planned.cutoffs}
+    holdout = snapshots[planned.holdout]
+    trial = training_set([snapshots[cutoff] for cutoff in planned.trial], holdout.features, planned.holdout, 90)
+    by_hand = evaluate(fit(trial, settings), holdout, threads=2)
+    assert by_hand.as_dict() == trained.evaluation.as_dict()
+    current = feature_frame(sample.orders, planned.as_of)
+    final = fit(training_set([snapshots[cutoff] for cutoff in planned.final], current, planned.as_of, 90), settings)
+    ours, theirs = (model.predict(current, as_of=planned.as_of) for model in (final, trained.model))
+    pd.testing.assert_frame_equal(theirs, ours, check_exact=True)
+    assert trained.customers == len(current)
+    assert trained.as_of == date(1998, 7, 1)
+
+
+def test_progress_is_told_as_often_as_promised_and_a_short_history_trains(environment: Environment, tmp_path: Path) -> None:
+    """Under a year: no same season to look back to, so one of the rules says 0 for everybody."""
+    cleaned, settings = shop(tmp_path, 220)
+    told: list[str] = []
+    planned = plan(cleaned, settings)
+    trained = train(cleaned, settings, environment, planned, told.append)
+    assert len(told) == steps(planned)
+    assert trained.evaluation is not None
+    text = json.dumps(summary(trained), allow_nan=False)
+    assert json.loads(text)["model_version"] == "1"
+    [row] = [row for row in trained.evaluation.value if row.candidate == "same season last year"]
+    assert row.rank_correlation is None
+    assert champion(environment).version == "1"
+
+
+def test_too_short_to_hold_anything_back_trains_and_says_so(environment: Environment, tmp_path: Path) -> None:
+    cleaned, settings = shop(tmp_path, 140)
+    planned = plan(cleaned, settings)
+    told: list[str] = []
+    trained = train(cleaned, settings, environment, planned, told.append)
+    assert len(told) == steps(planned)
+    assert planned.trial == ()
+    assert (trained.evaluation, trained.not_evaluated) == (None, "holding back 30 days needs at least 150 days of history")
+    loaded = champion(environment)
+    features = feature_frame(cleaned.orders, planned.as_of)
+    ours, theirs = (model.predict(features, as_of=planned.as_of) for model in (trained.model, loaded.model))
+    assert theirs.equals(ours)
+
+
+def test_a_shop_that_closes_for_months_trains(environment: Environment, tmp_path: Path) -> None:
+    """Horizons in which nobody could buy anything are among those the blend is learned on, and at the end."""
+    cleaned, settings = shop(tmp_path, 400, open_on=lambda day: day % 120 < 45)
+    trained = train(cleaned, settings, environment, plan(cleaned, settings))
+    predicted = trained.model.predict(feature_frame(cleaned.orders, trained.plan.as_of), as_of=trained.plan.as_of)
+    assert np.isfinite(predicted["predicted_value"]).all()
+
+
+def test_a_run_that_cannot_learn_is_failed_and_registers_nothing(environment: Environment, tmp_path: Path) -> None:
+    """Everybody bought once, on the first days: nobody ever came back."""
+    cleaned, settings = shop(tmp_path, 300, open_on=lambda day: day < 30)
+    with pytest.raises(HistoryError, match="bought within 30 days"):
+        train(cleaned, settings, environment, plan(cleaned, settings))
+    client = open_tracking(environment)
+    runs = client.search_runs([client.get_experiment_by_name("foretier").experiment_id])
+    assert [run.info.status for run in runs] == ["FAILED"]
+    assert client.search_registered_models() == []
+
+
+def test_no_history_to_speak_of_is_refused(tmp_path: Path) -> None:
+    cleaned, settings = shop(tmp_path, 100)
+    with pytest.raises(HistoryError, match="the history has 100 days"):
+        plan(cleaned, settings)
