@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event, current_thread, main_thread
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -41,6 +44,7 @@ JsonFile = Annotated[
 
 STANDARD_OUTPUT = Path("-")
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
 
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
@@ -68,9 +72,12 @@ class Commands(TyperGroup):
         run = functools.partial(super().main, args, *more, **extra)
         if not standalone_mode:
             return run(standalone_mode=False)
+        interrupted = _interruption()
         try:
             code = run(standalone_mode=False)
         except Exception as error:
+            if interrupted.is_set():
+                sys.exit(EXIT_INTERRUPTED)
             # Typer keeps the class of usage errors to itself; what they have and others have not is this method.
             if not hasattr(error, "format_message"):
                 raise
@@ -78,6 +85,19 @@ class Commands(TyperGroup):
                 typer.echo(f"error: {message}", err=True)
             sys.exit(EXIT_BAD_INPUT)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interruption() -> Event:
+    """Give an event that Ctrl-C sets: libraries written in C turn the interruption into errors of their own."""
+    interrupted = Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    if current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
+    return interrupted
 
 
 def one_line(text: str) -> str:

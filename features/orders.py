@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import duckdb
 import narwhals as nw
 
 from configs.errors import HistoryError, RejectedRowsError, SourceError
+from configs.files import replacing
 from configs.settings import Settings
 from features.cleaning_report import CleaningReport
 from features.csv_files import UNREADABLE
@@ -86,16 +86,12 @@ def read_orders(settings: Settings, *, today: date, until: date | None = None, r
 
 
 def write_rejected(rejected: nw.LazyFrame[Any], path: Path) -> None:
-    """Write the rejected rows to a Parquet file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
+    """Write the rejected rows to a Parquet file that appears whole or not at all.
+
+    Raises SettingsError when its folder cannot be written to.
+    """
+    with replacing(path) as unfinished:
         relation_of(rejected).write_parquet(str(unfinished), compression="zstd")
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _check_cut(columns: list[str], settings: Settings) -> None:

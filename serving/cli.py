@@ -5,7 +5,7 @@ Libraries are imported where they are used, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +70,7 @@ def score(
     _check_currency(settings, model)
     with Store(environment.store_url) as store:
         cleaned = _cleaned(settings, environment, screen)
-        day = _day(as_of, cleaned.report.last_order_day, screen)
+        day = _day(as_of, cleaned.report.last_order_day, datetime.now(settings.zone).date(), screen)
         run = run_scoring(cleaned, day, model, store, settings, out, screen)
     screen.print(run_table(run))
     if out is not None:
@@ -172,15 +172,21 @@ def _cleaned(settings: Settings, environment: Environment, screen: Console) -> C
     return cleaned
 
 
-def _day(as_of: datetime | None, last_order_day: int, screen: Console) -> date:
+def _day(as_of: datetime | None, last_order_day: int, today: date, screen: Console) -> date:
+    from configs.errors import HistoryError
     from serving.scoring import default_as_of
 
     default = default_as_of(last_order_day)
     if as_of is None:
         return default
+    latest = today + timedelta(days=1)
+    if as_of.date() > latest:
+        raise HistoryError(
+            f"--as-of {as_of.date()} lies in the future: the days before it are not observed yet; give {latest} or an earlier day"
+        )
     silent = (as_of.date() - default).days
     if silent > STALE_DAYS:
-        screen.print(f"Note: the log ends {silent} days before --as-of; those days count as days on which nobody ordered.")
+        screen.print(f"Note: the log ends {silent:,} days before --as-of; those days count as days on which nobody ordered.")
     return as_of.date()
 
 

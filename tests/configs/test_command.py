@@ -6,6 +6,8 @@ import doctest
 import json
 import math
 import os
+import subprocess
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -152,3 +154,25 @@ def test_names_of_users_are_no_markup(capsys: pytest.CaptureFixture[str]) -> Non
     screen.print("[bold]x")
     shown = capsys.readouterr().out
     assert [text in shown for text in ("[/title]", "[/VIP]", "[bold]x")] == [True, True, True]
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt()", "RuntimeError('Query interrupted')"])
+def test_an_interrupted_command_ends_without_a_traceback(error: str) -> None:
+    """Libraries written in C make errors of their own of Ctrl-C."""
+    program = f"""
+import os, signal, typer
+from configs.command import Commands
+app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+@app.command()
+def one() -> None:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:
+        raise {error}
+@app.command()
+def two() -> None: ...
+app(["one"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")

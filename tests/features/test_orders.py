@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from configs.errors import ColumnError, HistoryError, RejectedRowsError, SourceError
+from configs.errors import ColumnError, HistoryError, RejectedRowsError, SettingsError, SourceError
 from configs.settings import Settings, load_settings, parse_settings
 from features.engine import Workbench, connect, relation_of
 from features.order_table import OrderTable
@@ -774,6 +774,10 @@ class TestTooManyRejected:
         cleaned = clean(self.rows, lenient(cleaning={"max_rejected_share": 0.75}))
         write_rejected(cleaned.rejected, tmp_path / "rejected.parquet")
         assert pl.read_parquet(tmp_path / "rejected.parquet").height == 3
+
+    def test_a_folder_that_cannot_be_written_is_said(self) -> None:
+        with pytest.raises(SettingsError, match=r"/proc/none/rejected\.parquet cannot be written"):
+            clean(self.rows, lenient(), rejected_to=Path("/proc/none/rejected.parquet"))
 
 
 # ---- two real logs ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import csv
 import json
 import warnings
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,16 @@ def test_a_day_beyond_the_log_is_told(tmp_path: Path) -> None:
     assert "no customer has a purchase before 1990-01-01" in refused("score", "--as-of", "1990-01-01")
     with Store(f"sqlite:///{tmp_path / 'scores.db'}") as store:
         assert [run.terms.as_of.isoformat() for run in store.runs()] == ["1998-09-01"]
+
+
+@pytest.mark.usefixtures("at_registry")
+def test_days_that_nobody_has_observed_are_refused(tmp_path: Path) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    for day in (tomorrow + timedelta(days=2), date(9999, 12, 31)):
+        assert f"--as-of {day} lies in the future" in refused("score", "--as-of", day.isoformat())
+    assert run("score", "--as-of", tomorrow.isoformat()).exit_code == 0
+    with Store(f"sqlite:///{tmp_path / 'scores.db'}") as store:
+        assert [run.terms.as_of for run in store.runs()] == [tomorrow]
 
 
 def test_a_champion_of_another_currency_is_refused(at_registry: Any, tmp_path: Path) -> None:
