@@ -61,7 +61,11 @@ def _sqlite_engine(address: URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _own_transactions(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 would begin late; we begin ourselves
-        connection.execute("PRAGMA foreign_keys = ON")
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+        except sqlite3.Error:  # not a database: SQLAlchemy leaves a connection open that fails here
+            connection.close()
+            raise
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,6 +80,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java, and there is no java on the PATH (Debian: openjdk-17-jre-headless)")
     sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed: pip install 'foretier[spark]'")
+    # Workers would otherwise run the python3 of the PATH, which may be another version.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     session = (
         sql.SparkSession.builder.master("local[2]")
         .appName("foretier-tests")
