@@ -69,8 +69,12 @@ class Store:
     def __init__(self, url: str) -> None:
         self._address = store_address(url)
         self._engine = open_engine(self._address)
-        with store_errors(self._address):
-            create_schema(self._engine, metadata)
+        try:
+            with store_errors(self._address):
+                create_schema(self._engine, metadata)
+        except StoreError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         """Close the connections at the end of the block."""

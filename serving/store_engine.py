@@ -61,11 +61,7 @@ def _sqlite_engine(address: URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _own_transactions(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 would begin late; we begin ourselves
-        try:
-            connection.execute("PRAGMA foreign_keys = ON")
-        except sqlite3.Error:  # not a database: SQLAlchemy leaves a connection open that fails here
-            connection.close()
-            raise
+        connection.execute("PRAGMA foreign_keys = ON")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
