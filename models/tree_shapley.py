@@ -13,10 +13,10 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 
-FEW_ROWS = 256
+FEW_ROWS = 2_000
 """Up to here LightGBM is faster: woodelf reads the whole ensemble anew before the first row."""
 BATCH_ROWS = 100_000
-"""Bounds the memory of woodelf, which holds one array per feature and tree path."""
+"""Bounds the memory: woodelf holds some arrays of a cell per row, and the result one per row and input."""
 
 
 def tree_shapley(booster: lgb.Booster, inputs: pd.DataFrame, *, threads: int) -> tuple[float, Floats]:
@@ -45,25 +45,36 @@ def _by_woodelf(booster: lgb.Booster, inputs: pd.DataFrame) -> Floats:
     from woodelf.core.cube_metric import ShapleyValues
     from woodelf.core.path_to_s_vectors.lts_recursive_p2s import LTSRecursivePathToSVectors
 
+    place = {name: number for number, name in enumerate(inputs.columns)}
+    total = np.zeros((len(place), len(inputs)))
+    of_leaf = np.empty(len(inputs))
+
     class DoublePrecision(LTSRecursivePathToSVectors):  # type: ignore[misc]
-        """woodelf's own algorithm without its final rounding to float32, which would leave errors of 1e-5."""
+        """woodelf's own algorithm, its sum over the leaves done here.
+
+        Its final rounding to float32, which would leave errors of 1e-5, is left out, and each leaf's pattern of a row is made
+        an index once for all inputs, which takes a third off the time.
+        """
 
         def get_path_dependent_s_matrix(
             self,
-            features_in_path: list[object],
-            consumer_patterns: npt.NDArray[np.uint64],  # noqa: ARG002 - every pattern is worked out, there are few
+            features_in_path: list[str],
+            consumer_patterns: npt.NDArray[np.unsignedinteger],
             covers: Floats,
             w: float,
             w_neighbor: float | None = None,
-        ) -> dict[object, Floats]:
-            if not features_in_path:
-                return {}
-            every_pattern = np.arange(2 ** len(covers), dtype=np.uint64)
-            by_pattern = self._get_s_matrix(covers, every_pattern, w, w_neighbor)
-            return {feature: by_pattern[:, position] for position, feature in enumerate(features_in_path)}
+        ) -> dict[str, Floats]:
+            """Add what one leaf contributes to every row; nothing is left for woodelf to add."""
+            if features_in_path:
+                every_pattern = np.arange(2 ** len(covers), dtype=np.uint64)
+                by_input = np.ascontiguousarray(self._get_s_matrix(covers, every_pattern, w, w_neighbor).T)
+                pattern = consumer_patterns.astype(np.intp)
+                for name, contributions in zip(features_in_path, by_input, strict=True):
+                    # Patterns are in range; mode "raise" would gather into a copy first.
+                    np.take(contributions, pattern, out=of_leaf, mode="clip")
+                    total[place[name]] += of_leaf
+            return {}
 
-    depth = max(1, inputs.shape[1])
-    exact = DoublePrecision(ShapleyValues(), max_depth=depth)
-    return np.asarray(
-        WoodelfExplainer(booster).shap_values(inputs, verbose=False, path_to_matrices_calculator=exact), dtype=np.float64
-    )
+    summing = DoublePrecision(ShapleyValues(), max_depth=max(1, len(place)))
+    WoodelfExplainer(booster).shap_values(inputs, verbose=False, path_to_matrices_calculator=summing)
+    return total.T
