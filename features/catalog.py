@@ -19,7 +19,6 @@ from features.phrases import (
     always,
     count,
     days_ago,
-    every,
     missing_as,
     money,
     orders_placed,
@@ -163,7 +162,7 @@ def _season_pair(years: int) -> tuple[Feature, Feature]:
     )  # fmt: skip
 
 
-_ONCE = "Has ordered only once"
+_ONCE = "Has ordered on one day only"
 
 CATALOG: tuple[Feature, ...] = (
     Feature(
@@ -210,7 +209,7 @@ CATALOG: tuple[Feature, ...] = (
     Feature(
         "gap_mean", "rhythm", "days", "Days between orders",
         "Mean of the gaps between purchase days; missing for one-time buyers.",
-        lambda _: _mean_gap(), missing_as(_ONCE, lambda days, _: f"Orders {every(days)} on average"),
+        lambda _: _mean_gap(), missing_as(_ONCE, lambda days, _: f"Orders so far came {count(days, 'day')} apart on average"),
     ),
     Feature(
         "gap_spread", "rhythm", "days", "Spread of the days between orders",

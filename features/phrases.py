@@ -24,11 +24,6 @@ def count(value: float, noun: str) -> str:
     return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 
-def every(days: float) -> str:
-    """``every day``, ``every 2.5 days``, ``every 30 days``."""
-    return "every day" if _tenths(days) == "1" else f"every {count(days, 'day')}"
-
-
 def _tenths(value: float) -> str:
     rounded = round(value, 1 if abs(value) < TEN else 0)
     return f"{rounded + 0:,.{0 if rounded == int(rounded) else 1}f}"

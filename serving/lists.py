@@ -28,8 +28,9 @@ PAGE_ROWS = 100
 MOST_PAGE_ROWS = 1_000
 EXPORT_BATCH_ROWS = 5_000
 REASONS = 3
-LEAST_CHURN_REASON = 0.005
-"""Effects below half a point are no reason to tell anyone."""
+LEAST_CHURN_REASON = 0.01
+LEAST_VALUE_REASON = 0.05
+"""Effects below a point, or below a twentieth of what moves the value most, are no reason to tell anyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,8 @@ def reasons(value: Sequence[Driver], churn: Sequence[Driver]) -> tuple[Driver, .
     leaving = [driver for driver in churn if driver.effect >= LEAST_CHURN_REASON]
     staying = [driver for driver in churn if driver.effect <= -LEAST_CHURN_REASON]
     told = {driver.group for driver in leaving[:2]}
-    worth = [driver for driver in value if driver.effect > 0.0 and driver.group not in told]
+    least = LEAST_VALUE_REASON * max((abs(driver.effect) for driver in value), default=0.0)
+    worth = [driver for driver in value if driver.effect > 0.0 and driver.effect >= least and driver.group not in told]
     chosen: dict[str, Driver] = {}
     for driver in (*leaving[:2], *worth[:1], *leaving[2:], *worth[1:], *staying):
         chosen.setdefault(driver.group, driver)

@@ -49,6 +49,8 @@ def _is_moment(text: str) -> bool:
 def _identifier(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not hold the character U+0000")
+    if not text.strip(" \t\r\n"):
+        raise ValueError("must not be blank")
     return text
 
 
@@ -148,7 +150,7 @@ def _fault(error: Any) -> Fault:
         ("must", "String should"),
     ):
         words = ours + words.removeprefix(theirs) if words.startswith(theirs) else words
-    return Fault(path_of(location), _WORDS.get(error["type"], words))
+    return Fault(path_of(location), _WORDS.get(error["type"], words.replace(" after validation", "")))
 
 
 _WORDS = {

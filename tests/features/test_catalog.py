@@ -72,9 +72,10 @@ def test_every_value_has_words(feature: Feature) -> None:
         ("spend_365d", 120.4, "Spent 120 GBP in the last 365 days"),
         ("spend_365d", 0, "Spent nothing in the last 365 days"),
         ("spend_90d", -1234.5, "Got 1,234 GBP more back than spent in the last 90 days"),
-        ("gap_mean", None, "Has ordered only once"),
-        ("gap_mean", 1, "Orders every day on average"),
-        ("gap_mean", 30.25, "Orders every 30 days on average"),
+        ("gap_mean", None, "Has ordered on one day only"),  # perhaps twice on that day
+        ("gap_mean", 1.6, "Orders so far came 1.6 days apart on average"),  # two orders are no habit, nor is the past one
+        ("gap_mean", 1, "Orders so far came 1 day apart on average"),
+        ("gap_mean", 30.25, "Orders so far came 30 days apart on average"),
         ("overdue_ratio", 2.31, "Has waited 2.3 times as long as usual between orders"),
         ("order_value_last", 4.5, "The last order was 4.50 GBP"),
         ("refund_share", 0.004, "Got less than 1 % of the spend refunded"),

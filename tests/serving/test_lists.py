@@ -191,6 +191,8 @@ def test_reasons_are_two_for_leaving_and_one_for_keeping() -> None:
     assert told([], churn) == ["churn a", "churn c", "churn d"]
     assert told(value, churn[:1]) == ["churn a", "value b", "value d"]
     assert told(value[2:3], churn[1:2]) == ["churn b"]
+    assert told(value, drivers("churn", a=0.009, b=-0.009)) == ["value a", "value b", "value d"]
+    assert told(drivers("value", a=-90.0, b=4.4), churn[:1]) == ["churn a"]
     assert told([], []) == []
 
 

@@ -161,6 +161,11 @@ def test_a_customer_without_a_purchase_is_refused_with_its_path(service: Any) ->
     assert fault(response) == (400, "no_purchase", ["customers[1].orders"])
 
 
+def test_faults_are_told_in_plain_words(service: Any) -> None:
+    message = service.predict({"customer_id": "a", "orders": []}).json()["error"]["message"]
+    assert message == "customers[0].orders must have at least 1 item, not 0"
+
+
 def test_orders_on_or_after_the_day_are_refused_with_their_paths(service: Any) -> None:
     late = [*BOUGHT, {"ordered_at": "1998-07-01", "amount": 1}, {"ordered_at": "1999-01-01T10:00", "amount": 1}]
     response = service.predict({"customer_id": "a", "orders": late})
@@ -184,6 +189,7 @@ def test_orders_on_or_after_the_day_are_refused_with_their_paths(service: Any) -
         ({"customers": [{"customer_id": 7, "orders": BOUGHT}]}, "customers[0].customer_id"),
         ({"customers": [{"customer_id": "", "orders": BOUGHT}]}, "customers[0].customer_id"),
         ({"customers": [{"customer_id": "a\x00", "orders": BOUGHT}]}, "customers[0].customer_id"),
+        ({"customers": [{"customer_id": " \t", "orders": BOUGHT}]}, "customers[0].customer_id"),
         ({"customers": [{"customer_id": "a", "orders": []}]}, "customers[0].orders"),
         ({"customers": [{"customer_id": "a", "orders": BOUGHT, "tier": "Gold"}]}, "customers[0].tier"),
         ({"customers": [{"customer_id": "a", "orders": BOUGHT}] * 2}, "customers[1].customer_id"),
