@@ -55,7 +55,7 @@ def accuracy_table(evaluation: Evaluation) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    table.add_column("Value predicted by", no_wrap=True)
+    table.add_column("Value predicted by", overflow="fold")  # in a narrow terminal names wrap, and numbers stay whole
     for name in ("Gini", "Rank", "Top 10 %", "Top 20 %", "Total"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.value:
@@ -74,7 +74,7 @@ def churn_table(evaluation: Evaluation) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    table.add_column("Churn predicted by", no_wrap=True)
+    table.add_column("Churn predicted by", overflow="fold")
     for name in ("AUC", "Brier skill", "Calibration error"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.churn:
