@@ -33,7 +33,7 @@ POSTGRES_URL = os.environ.get("FORETIER_TEST_POSTGRES_URL", "postgresql+psycopg:
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
 CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
 SAMPLE_END = date(1998, 7, 1)
-PASSWORD = "hunter2-of-the-shop"
+PASSWORD = "hunter2-of-the-shop"  # noqa: S105 (nobody's)
 
 MakeScores = Callable[..., list[CustomerScore]]
 Publish = Callable[..., ScoringRun]

@@ -146,9 +146,7 @@ def test_another_format_is_refused(copied: Path) -> None:
     assert "expected bundle format 1, found 2" in refused(copied)
 
 
-@pytest.mark.parametrize(
-    "features", [[*FEATURE_NAMES, "shoe_size"], list(FEATURE_NAMES[1:]), list(FEATURE_NAMES[::-1])]
-)
+@pytest.mark.parametrize("features", [[*FEATURE_NAMES, "shoe_size"], list(FEATURE_NAMES[1:]), list(FEATURE_NAMES[::-1])])
 def test_a_model_of_other_features_is_refused(copied: Path, features: list[str]) -> None:
     rewritten(copied, features=features)
     assert "trained on other features" in refused(copied)

@@ -78,9 +78,7 @@ def test_a_cutoff_after_which_nobody_spent_has_no_say(spent: Floats) -> None:
     assert fitting._best_weight(tuning({1: np.zeros(200), 2: np.ones(200)}), good, noise) == UNTUNED_WEIGHT
 
 
-def test_the_level_is_what_the_same_season_a_year_ago_says(
-    sample_training: TrainingSet, sample_model: ValueModel
-) -> None:
+def test_the_level_is_what_the_same_season_a_year_ago_says(sample_training: TrainingSet, sample_model: ValueModel) -> None:
     year_ago = same_season(np.unique(sample_training.cutoff), sample_training.as_of)
     then = sample_training.rows(sample_training.cutoff == year_ago)
     now = (sample_model.btyd, sample_training.current)
@@ -104,9 +102,7 @@ def test_without_a_year_to_look_back_to_both_models_stand_as_they_are(
     assert predicted["purchase_probability"].mean() == pytest.approx(said, rel=1e-9)
 
 
-def test_tiers_hold_the_shares_of_the_settings(
-    sample_training: TrainingSet, sample_model: ValueModel
-) -> None:
+def test_tiers_hold_the_shares_of_the_settings(sample_training: TrainingSet, sample_model: ValueModel) -> None:
     predicted = sample_model.predict(sample_training.current, as_of=sample_training.as_of)
     shares = predicted["tier"].value_counts(normalize=True)
     for name, share in {"Platinum": 0.05, "Gold": 0.15, "Silver": 0.30, "Bronze": 0.50}.items():

@@ -15,7 +15,7 @@ from models.fitting import TrainingSet
 from models.season import MOST_BUYERS, expectation, purchase_probability, same_season
 
 Floats = npt.NDArray[np.float64]
-RECORD = FitRecord(True, 0.0, 0.0, 0.0, 0, 0)
+RECORD = FitRecord(converged=True, log_likelihood=0.0, gradient_norm=0.0, penalizer=0.0, customers=0, rows=0)
 TRUTH = Btyd("bg_nbd", 0.6, 40.0, 0.8, 2.5, "gamma_gamma", 6.0, 4.0, 15.0, RECORD, RECORD)
 OBSERVED, HORIZON = 270.0, 90.0
 
@@ -113,9 +113,7 @@ def test_twice_the_customers_are_expected_to_bring_twice_the_revenue(sample_trai
 
 def test_twice_the_prices_are_expected_to_bring_twice_the_revenue(sample_training: TrainingSet) -> None:
     features, active, value = then_and_now(sample_training)
-    dearer = features.assign(
-        monetary_value=features["monetary_value"] * 2, order_value_mean=features["order_value_mean"] * 2
-    )
+    dearer = features.assign(monetary_value=features["monetary_value"] * 2, order_value_mean=features["order_value_mean"] * 2)
     found = expectation((fit_btyd(dearer), dearer), (features, active, value), 90)
     assert found is not None
     assert found.revenue == pytest.approx(2 * value.sum(), rel=1e-3)

@@ -16,7 +16,7 @@ from models import tree_shapley as module
 from models.tree_shapley import FEW_ROWS, tree_shapley
 from models.two_part import fit_two_part
 
-CUSTOMERS = 1200
+CUSTOMERS = 2500
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def test_nobody_has_no_contributions(booster: lgb.Booster, inputs: pd.DataFrame)
 
 
 def test_a_booster_that_could_learn_nothing_gives_its_base_to_everybody() -> None:
-    same = pd.DataFrame({"a": np.ones(900), "b": np.zeros(900)})
-    active = np.tile([1.0, 0.0, 0.0], 300)
+    same = pd.DataFrame({"a": np.ones(2400), "b": np.zeros(2400)})
+    active = np.tile([1.0, 0.0, 0.0], 800)
     fitted = fit_two_part(same, active, active * 2.0, rounds=20, seed=1, threads=1)
     base, parts = tree_shapley(fitted.booster_value, same, threads=1)
     assert not parts.any()
@@ -125,12 +125,12 @@ def small() -> tuple[lgb.Booster, pd.DataFrame]:
 
 
 @pytest.mark.parametrize("path", ["one by one", "batch"])
-def test_contributions_are_shapley_values_of_the_path_dependent_game(
-    small: tuple[lgb.Booster, pd.DataFrame], path: str
-) -> None:
+def test_contributions_are_shapley_values_of_the_path_dependent_game(small: tuple[lgb.Booster, pd.DataFrame], path: str) -> None:
     booster, table = small
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    base, parts = tree_shapley(booster, table if path == "batch" else table.iloc[:5], threads=1)
+    many = pd.concat([table] * 6)
+    assert len(many) > FEW_ROWS
+    base, parts = tree_shapley(booster, many if path == "batch" else table.iloc[:5], threads=1)
     assert base == pytest.approx(sum(worth(tree, table.iloc[0], frozenset()) for tree in trees), abs=1e-12)
     for row in range(5):
         by_formula = [shapley(trees, table.iloc[row], player) for player in range(3)]

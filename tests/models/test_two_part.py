@@ -42,9 +42,7 @@ def test_the_chance_of_a_purchase_is_learned(fitted: TwoPart, simulated: Simulat
     assert abs(said.mean() - chance.mean()) < 0.01
 
 
-def test_the_value_of_a_buyer_is_learned_as_a_mean(
-    fitted: TwoPart, simulated: Simulated
-) -> None:
+def test_the_value_of_a_buyer_is_learned_as_a_mean(fitted: TwoPart, simulated: Simulated) -> None:
     inputs, _, _, chance, mean = simulated
     sure = np.full(CUSTOMERS, 40.0)
     of_buyer = fitted.value(inputs, sure, threads=2)
@@ -74,9 +72,7 @@ def test_same_bytes_whatever_the_threads(simulated: Simulated) -> None:
 
 def test_another_seed_is_another_model(simulated: Simulated) -> None:
     inputs, active, value, _, _ = simulated
-    first, second = (
-        fit_two_part(inputs[:2000], active[:2000], value[:2000], rounds=10, seed=seed, threads=1) for seed in (1, 2)
-    )
+    first, second = (fit_two_part(inputs[:2000], active[:2000], value[:2000], rounds=10, seed=seed, threads=1) for seed in (1, 2))
     assert first.booster_purchase.model_to_string() != second.booster_purchase.model_to_string()
 
 

@@ -58,9 +58,7 @@ def test_value_and_churn_cannot_contradict_each_other(predicted: pd.DataFrame) -
     np.testing.assert_allclose(predicted["predicted_value"], if_active * chance, rtol=1e-12)
 
 
-def test_the_prediction_is_what_the_parts_make(
-    predicted: pd.DataFrame, features: pd.DataFrame, sample_model: ValueModel
-) -> None:
+def test_the_prediction_is_what_the_parts_make(predicted: pd.DataFrame, features: pd.DataFrame, sample_model: ValueModel) -> None:
     """The formulas of the module's page, on the plain boosters."""
     model, inputs = sample_model, model_inputs(features, sample_model.btyd, 90)
     table = inputs[list(model.two_part.inputs)].to_numpy()
@@ -179,7 +177,9 @@ def customers(draw: st.DrawFn) -> dict[str, float]:
     values = {name: draw(money) for name in FEATURE_NAMES if "spend" in name or name.startswith("order_value")}
     if draw(st.booleans()):
         values |= {"total_spend": -draw(money), "spend_365d": -draw(money)}
-    counts = {name: float(draw(st.integers(0, orders))) for name in FEATURE_NAMES if name.startswith(("orders_", "weighted_orders"))}
+    counts = {
+        name: float(draw(st.integers(0, orders))) for name in FEATURE_NAMES if name.startswith(("orders_", "weighted_orders"))
+    }
     once = {"gap_mean": math.nan, "gap_spread": math.nan, "gap_last": math.nan, "overdue_ratio": math.nan}
     rhythm = {"gap_mean": recency / max(repeats, 1), "gap_spread": 0.0, "gap_last": 1.0, "overdue_ratio": silence * 1.0}
     known = {

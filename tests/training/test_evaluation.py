@@ -57,7 +57,9 @@ def test_rewriting_the_future_changes_no_prediction_at_the_cutoff(
     """All orders on or after the cutoff become garbage: other customers, other days, fortunes, refunds, strangers."""
     rows = sample.orders.select("customer_id", "order_id", "ordered_at", "order_day", "amount", "items")
     frame = rows.collect(backend="polars").to_native()
-    before, after = (frame.filter(keep) for keep in (pl.col("order_day") < sample_plan.holdout, pl.col("order_day") >= sample_plan.holdout))
+    before, after = (
+        frame.filter(keep) for keep in (pl.col("order_day") < sample_plan.holdout, pl.col("order_day") >= sample_plan.holdout)
+    )
     random = np.random.default_rng(1)
     days = sample_plan.holdout + random.integers(0, 90, len(after))
     garbage = after.with_columns(

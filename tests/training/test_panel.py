@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_no_horizon_of_any_cutoff_reaches_what_must_not_be_known(history: int, h
         assert all(cutoff + horizon <= known_at for cutoff in cutoffs)
         assert all(cutoff >= FIRST + training.min_history_days for cutoff in cutoffs)
         assert len(cutoffs) <= training.max_cutoffs
-        assert all(later - earlier == training.cutoff_step_days for later, earlier in zip(cutoffs, cutoffs[1:], strict=False))
+        assert all(later - earlier == training.cutoff_step_days for later, earlier in itertools.pairwise(cutoffs))
     enough = plan.holdout - horizon >= FIRST + training.min_history_days
     assert bool(plan.trial) is enough
     assert plan.cutoffs == tuple(sorted({plan.holdout, *plan.trial, *plan.final}))

@@ -28,7 +28,9 @@ from training.pipeline import plan, steps, summary, train
 Bought = Callable[[int], bool]
 
 
-def shop(folder: Path, days: int, *, customers: int = 150, open_on: Bought = lambda _: True, **more: Any) -> tuple[Cleaned, Settings]:
+def shop(
+    folder: Path, days: int, *, customers: int = 150, open_on: Bought = lambda _: True, **more: Any
+) -> tuple[Cleaned, Settings]:
     """Clean orders of a small shop, with money spent on the last of ``days`` days."""
     random = np.random.default_rng(1)
     rows = [("last", days - 1, 10.0)]

@@ -54,9 +54,7 @@ def test_runs_of_dead_processes_here_are_closed_and_no_others(registry: tuple[An
         "alive": f"{socket.gethostname()}:{os.getppid()}",
         "elsewhere": f"another-machine:{gone.pid}",
     }
-    runs = {
-        name: client.create_run(experiment, tags={PROCESS_TAG: owner}).info.run_id for name, owner in owners.items()
-    }
+    runs = {name: client.create_run(experiment, tags={PROCESS_TAG: owner}).info.run_id for name, owner in owners.items()}
     runs["nobody's"] = client.create_run(experiment).info.run_id
     with tracked_run(client, environment, "second"):
         pass

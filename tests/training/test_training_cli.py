@@ -171,7 +171,13 @@ def test_a_real_process_trains_and_says_nothing_else(folder: Path) -> None:
     assert "Foretier" in done.stdout
     assert json.loads((folder / "train.json").read_text())["model_version"] == "1"
     done = subprocess.run(
-        [*command[:4], "--config", "nowhere.yaml"], cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False
+        [*command[:4], "--config", "nowhere.yaml"],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
