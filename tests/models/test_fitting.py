@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 NAME = "kundin-№-"
 
 
-def tuning(values: dict[int, Floats]) -> TrainingSet:
+def tuning_set(values: dict[int, Floats]) -> TrainingSet:
     """Cutoffs with what was spent after them; nothing else is looked at."""
     value = np.concatenate(list(values.values()))
     nothing = pd.DataFrame(index=range(len(value)))
@@ -46,7 +46,7 @@ def spent() -> Floats:
 def test_the_blend_believes_the_model_that_ranks_better(spent: Floats) -> None:
     random = np.random.default_rng(2)
     good, noise = spent + 1.0, random.gamma(1.0, 10.0, 400)
-    cutoffs = tuning({1: spent[:200], 2: spent[200:]})
+    cutoffs = tuning_set({1: spent[:200], 2: spent[200:]})
     assert fitting._best_weight(cutoffs, good, noise) > 0.5
     assert fitting._best_weight(cutoffs, noise, good) < 0.5
     # Where the other adds nothing at all, all weight goes to the one.
@@ -57,25 +57,53 @@ def test_the_blend_believes_the_model_that_ranks_better(spent: Floats) -> None:
 def test_two_models_that_each_know_one_half_are_blended(spent: Floats) -> None:
     first = np.arange(400) % 2 == 0
     of_first, of_others = np.where(first, spent, spent.mean()), np.where(first, spent.mean(), spent)
-    assert 0.3 <= fitting._best_weight(tuning({1: spent}), of_first, of_others) <= 0.7
+    assert 0.3 <= fitting._best_weight(tuning_set({1: spent}), of_first, of_others) <= 0.7
 
 
 def test_the_scale_of_a_model_does_not_move_its_weight(spent: Floats) -> None:
     random = np.random.default_rng(3)
     one, other = (spent * random.lognormal(0.0, 1.0, 400) + 1.0 for _ in range(2))
-    weight = fitting._best_weight(tuning({1: spent}), one, other)
+    weight = fitting._best_weight(tuning_set({1: spent}), one, other)
     assert 0.0 < weight < 1.0
-    assert fitting._best_weight(tuning({1: spent}), one * 1e6, other) == weight
+    assert fitting._best_weight(tuning_set({1: spent}), one * 1e6, other) == weight
 
 
 def test_a_cutoff_after_which_nobody_spent_has_no_say(spent: Floats) -> None:
     random = np.random.default_rng(4)
     good, noise = spent + 1.0, random.gamma(1.0, 10.0, 400)
-    silent = tuning({1: spent[:200], 2: np.zeros(200), 3: spent[200:]})
+    silent = tuning_set({1: spent[:200], 2: np.zeros(200), 3: spent[200:]})
     two_part, btyd = np.insert(good, 200, noise[:200]), np.insert(1.0 / good, 200, noise[:200])
     assert fitting._best_weight(silent, two_part, btyd) > 0.5
     assert fitting._best_weight(silent, btyd, two_part) < 0.5
-    assert fitting._best_weight(tuning({1: np.zeros(200), 2: np.ones(200)}), good, noise) == UNTUNED_WEIGHT
+    assert fitting._best_weight(tuning_set({1: np.zeros(200), 2: np.ones(200)}), good, noise) == UNTUNED_WEIGHT
+
+
+def test_blend_and_calibration_are_learned_on_cutoffs_the_trial_has_not_seen(
+    sample_training: TrainingSet, sample_model: ValueModel, sample_settings: Settings
+) -> None:
+    """Outcomes that were not yet known at the first of them could be anything."""
+    inputs = fitting.model_inputs(sample_training.features, sample_model.btyd, 90)[list(sample_model.two_part.inputs)]
+    tuning = np.unique(sample_training.cutoff[fitting._tuning_rows(sample_training)])
+    assert tuning.tolist() == np.unique(sample_training.cutoff)[-3:].tolist()
+    unknown = (sample_training.cutoff > tuning[0] - 90) & (sample_training.cutoff < tuning[0])
+    assert unknown.sum() > 2000
+    garbled = replace(
+        sample_training,
+        active=np.where(unknown, 1.0 - sample_training.active, sample_training.active),
+        value=np.where(unknown, 1e6, sample_training.value),
+    )
+    learned = fitting._tune(sample_training, inputs, sample_settings)
+    assert fitting._tune(garbled, inputs, sample_settings) == learned
+    assert learned[0] != 1.0
+
+
+@pytest.mark.parametrize(
+    ("cutoffs", "tuning"),
+    [([0, 30, 60, 90, 120], [90, 120]), ([0, 30, 60], []), ([0, 30, 60, 90], [90]), (range(0, 400, 30), [330, 360, 390])],
+)
+def test_cutoffs_to_tune_on_leave_one_whose_horizon_had_ended(cutoffs: list[int], tuning: list[int]) -> None:
+    rows = tuning_set({cutoff: np.ones(2) for cutoff in cutoffs})
+    assert np.unique(rows.cutoff[fitting._tuning_rows(rows)]).tolist() == tuning
 
 
 def test_the_level_is_what_the_same_season_a_year_ago_says(sample_training: TrainingSet, sample_model: ValueModel) -> None:

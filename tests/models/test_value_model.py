@@ -113,6 +113,19 @@ def test_drivers_add_up_whatever_the_blend_and_the_calibration(
     np.testing.assert_allclose(churn, predicted["churn_risk"], rtol=0, atol=1e-9)
 
 
+def test_what_btyd_says_is_told_by_its_own_four_inputs(sample_model: ValueModel, features: pd.DataFrame) -> None:
+    """Beside T, recency tells how long a customer has been silent; nothing of BTYD is told by any other group."""
+    drivers = replace(sample_model, blend=Blend(0.0, 1.0)).drivers(features.iloc[::5])
+    said = sample_model.btyd.shapley(features.iloc[::5], 90.0, sample_model.btyd_reference)
+    by_group = {"order_history": "frequency", "recency": "recency", "tenure": "T", "order_value": "monetary_value"}
+    for group in GROUP_NAMES:
+        if group in by_group:
+            assert (np.sign(drivers.value[group]) == np.sign(said.effects[by_group[group]])).all()
+        else:
+            assert not drivers.value[group].any()
+    assert drivers.value_average == pytest.approx(math.exp(said.base))
+
+
 def test_drivers_point_the_way_the_features_do(drivers: Drivers, predicted: pd.DataFrame, features: pd.DataFrame) -> None:
     """Who ordered lately is less likely to stay away for that reason, and worth more for it."""
     recent = features["days_since_last_order"] <= 14
