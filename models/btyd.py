@@ -62,7 +62,7 @@ class Customer:
 
 @dataclass(frozen=True)
 class BtydShapley:
-    """``base`` is ln(value) of the reference; ``base + effects.sum(axis=1)`` is ln(value) of each customer."""
+    """``base`` is the value of the reference; ``base + effects.sum(axis=1)`` is the value of each customer, in money."""
 
     base: float
     effects: pd.DataFrame
@@ -120,18 +120,19 @@ class Btyd:
         return self.expected_purchases(features, horizon_days) * self.expected_order_value(features)
 
     def shapley(self, features: pd.DataFrame, horizon_days: float, reference: Customer) -> BtydShapley:
-        """Exact Shapley values of ln(value) over its four inputs, against one reference customer; ``horizon_days`` > 0.
+        """Exact Shapley values of the value, in money, over its four inputs, against one reference customer.
 
-        All 16 coalitions are looked at: inputs in the coalition are the customer's, the others the reference's. A
-        mixture that is no possible history is given its nearest meaning: ``recency`` is cut at T; it is 0 where
-        frequency is 0; and where frequency is not 0 but recency comes from a one-time buyer, hence says nothing about
-        repeats, it is ``T x / (x + 1)``: where the last of x purchases spread evenly over T is expected.
-        ``monetary_value`` of a one-time buyer is the first purchase (see above), so that input moves as one.
+        All 16 coalitions are looked at: inputs in the coalition are the customer's, the others the reference's. ``recency``
+        moves as the silence since the last purchase, ``T - t_x``, which is what people mean by it. A mixture that is no
+        possible history is given its nearest meaning: silence is cut at T; and where frequency is not 0 but the silence
+        comes from a one-time buyer, hence says nothing about repeats, t_x is ``T x / (x + 1)``: where the last of x
+        purchases spread evenly over T is expected. ``monetary_value`` of a one-time buyer is the first purchase (see
+        above), so that input moves as one.
         """
         x, t_x, age = _history(features)
-        own = (x, t_x, age, self._observed_value(features, x))
-        other = tuple(np.array([getattr(reference, name)], dtype=np.float64) for name in INPUTS)
-        worth = self._log_value_of_coalitions(own, other, horizon_days)
+        own = (x, _silence(x, t_x, age), age, self._observed_value(features, x))
+        count, last, span, money = (np.array([getattr(reference, name)], dtype=np.float64) for name in INPUTS)
+        worth = self._value_of_coalitions(own, (count, _silence(count, last, span), span, money), horizon_days)
         effects = {name: _shapley_value(worth, player) for player, name in enumerate(INPUTS)}
         return BtydShapley(float(worth[0][0]), pd.DataFrame(effects, index=features.index, columns=list(INPUTS)))
 
@@ -193,26 +194,26 @@ class Btyd:
         weight = self.p * np.maximum(x, 1.0)
         return (self.p * self.v + weight * observed) / (weight + self.q - 1.0)
 
-    def _log_value_of_coalitions(self, own: tuple[Floats, ...], other: tuple[Floats, ...], horizon_days: float) -> list[Floats]:
-        """Return ln(value) of the mixture of each coalition; bit i of its number says that input i is the customer's.
+    def _value_of_coalitions(self, own: tuple[Floats, ...], other: tuple[Floats, ...], horizon_days: float) -> list[Floats]:
+        """Return the value of the mixture of each coalition; bit i of its number says that input i is the customer's.
 
-        ln(value) is a sum of terms of fewer inputs each, so 16 coalitions need only 4 + 8 + 4 evaluations.
+        The value is a product of terms of fewer inputs each, so 16 coalitions need only 4 + 8 + 4 evaluations.
         """
         purchases: dict[int, Floats] = {}
         alive: dict[int, Floats] = {}
         money: dict[int, Floats] = {}
         worth = []
         for members in range(16):
-            x, t_x, age, observed = (own[i] if members >> i & 1 else other[i] for i in range(4))
+            x, silence, age, observed = (own[i] if members >> i & 1 else other[i] for i in range(4))
             of_purchases, of_alive, of_money = members & 0b0101, members & 0b0111, members & 0b1001
             if of_purchases not in purchases:
                 count, span = np.broadcast_arrays(x, age)
                 purchases[of_purchases] = self._log_purchases_if_alive(count, span, horizon_days)
             if of_alive not in alive:
-                alive[of_alive] = self._log_alive(*_possible_history(x, t_x, age))
+                alive[of_alive] = self._log_alive(*_possible_history(x, silence, age))
             if of_money not in money:
-                money[of_money] = np.log(self._order_value(x, observed))
-            worth.append(purchases[of_purchases] + alive[of_alive] + money[of_money])
+                money[of_money] = self._order_value(x, observed)
+            worth.append(np.exp(purchases[of_purchases] + alive[of_alive]) * money[of_money])
         return worth
 
 
@@ -229,10 +230,15 @@ def _history(features: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     return x, t_x, age
 
 
-def _possible_history(x: Floats, t_x: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
+def _silence(x: Floats, t_x: Floats, age: Floats) -> Floats:
+    """Days from the last purchase to T; NaN for one-time buyers, of whose repeats it says nothing."""
+    return np.where(x > 0.0, age - t_x, np.nan)
+
+
+def _possible_history(x: Floats, silence: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
     """The nearest possible history (x, t_x, T) to a mixture of two customers: see ``Btyd.shapley``."""
-    x, t_x, age = np.broadcast_arrays(x, t_x, age)
-    last = np.where(t_x > 0.0, np.minimum(t_x, age), age * x / (x + 1.0))
+    x, silence, age = np.broadcast_arrays(x, silence, age)
+    last = np.where(np.isnan(silence), age * x / (x + 1.0), np.maximum(age - silence, 0.0))
     return x, np.where(x > 0.0, last, 0.0), age
 
 

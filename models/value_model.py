@@ -7,8 +7,8 @@ expected value by BTYD. Then
     v = two_part * p * m + btyd * b                  predicted_value, with two frozen factors (see ``Blend``)
     value_if_active = v / p                          value_at_risk = value_if_active * churn_risk
 
-so that value and churn can never contradict each other. z, ln(p m) and ln b are sums of contributions, which become
-probability, and money, by the logarithmic mean (see ``ValueModel.drivers``).
+so that value and churn can never contradict each other. z and ln(p m) are sums of contributions, which become probability
+and money by the logarithmic mean (see ``ValueModel.drivers``).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ GROUP_NAMES = tuple(group.name for group in GROUPS)
 _GROUP_OF_INPUT = {
     **{feature.name: feature.group for feature in CATALOG},
     "btyd_expected_purchases": "order_history",
-    "btyd_probability_alive": "order_history",
+    "btyd_probability_alive": "recency",
     "btyd_expected_order_value": "order_value",
 }
-# Among BTYD's inputs recency stands beside T, so what it tells is how long the customer has been silent.
+# BTYD takes its recency as silence: see Btyd.shapley.
 _GROUP_OF_BTYD = {"frequency": "order_history", "recency": "recency", "T": "tenure", "monetary_value": "order_value"}
 
 
@@ -107,9 +107,10 @@ class ValueModel:
     def drivers(self, features: pd.DataFrame, *, threads: int = 1) -> Drivers:
         """Exact drivers of every customer's value and churn risk.
 
-        A part c of ln x becomes money by the logarithmic mean, ``c * (x - x0) / (ln x - ln x0)``, where x0 is the average;
-        parts of the log-odds become probability, and parts of ln p, by the same rule on their own scales. The parts are
-        TreeSHAP contributions and, for BTYD, exact Shapley values, summed by driver group.
+        TreeSHAP contributions c to the logarithm of the two-part value become money by the logarithmic mean,
+        ``c * (x - x0) / (ln x - ln x0)``, where x0 is the average; those to the log-odds become probability, and parts of
+        ln p, by the same rule on their own scales. BTYD's part is its exact Shapley values in money. All are summed by
+        driver group.
         """
         inputs = self.two_part.read(model_inputs(features, self.btyd, self.horizon_days))
         odds, chance = self._chance_parts(inputs, threads)
@@ -118,7 +119,6 @@ class ValueModel:
         buyer, value = tree_shapley(self.two_part.booster_value, inputs, threads=threads)
         two_part_average, two_part = _money(float(log_logistic(odds)) + buyer, chance * to_log_chance + value)
         shapley = self.btyd.shapley(features, self.horizon_days, self.btyd_reference)
-        btyd_average, btyd = _money(shapley.base, shapley.effects.to_numpy(np.float64))
         of_trees = _by_group(self.two_part.inputs, _GROUP_OF_INPUT)
         of_btyd = _by_group(shapley.effects.columns, _GROUP_OF_BTYD)
         to_churn = -_mean_slope(logistic, _logistic_slope, log_odds, odds)[:, None]
@@ -127,9 +127,9 @@ class ValueModel:
             return pd.DataFrame(parts, index=features.index, columns=list(GROUP_NAMES))
 
         return Drivers(
-            value_average=self.blend.two_part * two_part_average + self.blend.btyd * btyd_average,
+            value_average=self.blend.two_part * two_part_average + self.blend.btyd * shapley.base,
             churn_average=float(logistic(-odds)),
-            value=frame(self.blend.two_part * two_part @ of_trees + self.blend.btyd * btyd @ of_btyd),
+            value=frame(self.blend.two_part * two_part @ of_trees + self.blend.btyd * shapley.effects.to_numpy() @ of_btyd),
             churn=frame(chance * to_churn @ of_trees),
         )
 

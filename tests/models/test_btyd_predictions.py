@@ -158,32 +158,35 @@ def test_shapley_is_the_mean_over_all_orders_of_the_inputs() -> None:
     for customer, row in frame.iterrows():
         own = dict(zip(INPUTS, (row["frequency"], row["recency"], row["T"], row["monetary_value"]), strict=True))
         own["monetary_value"] = row["monetary_value"] if row["frequency"] > 0 else row["order_value_mean"]
+        own["recency"] = row["T"] - row["recency"] if row["frequency"] > 0 else math.nan
         gains = dict.fromkeys(INPUTS, 0.0)
         for order in permutations(INPUTS):
             mixture = {name: getattr(reference, name) for name in INPUTS}
-            before = log_value(mixture)
+            mixture["recency"] = reference.T - reference.recency
+            before = value(mixture)
             for name in order:
                 mixture[name] = own[name]
-                after = log_value(mixture)
+                after = value(mixture)
                 gains[name] += (after - before) / 24
                 before = after
         np.testing.assert_allclose(shapley.effects.loc[customer], list(gains.values()), atol=1e-9)
 
 
-def log_value(inputs: dict[str, float]) -> float:
-    """ln(value) of one mixture, with the documented rules for impossible ones."""
-    x, recency, age, money = (inputs[name] for name in INPUTS)
-    recency = 0.0 if x == 0 else min(recency, age) if recency > 0 else age * x / (x + 1)
+def value(inputs: dict[str, float]) -> float:
+    """Value of one mixture, where recency is the silence; with the documented rules for impossible ones."""
+    x, silence, age, money = (inputs[name] for name in INPUTS)
+    last = age * x / (x + 1) if math.isnan(silence) else max(age - silence, 0.0)
+    recency = last if x > 0 else 0.0
     frame = pd.DataFrame(
         {"frequency": [x], "recency": [recency], "T": [age], "monetary_value": [money], "order_value_mean": [money]}
     )
-    return float(np.log(CDNOW.value(frame, 180)[0]))
+    return float(CDNOW.value(frame, 180)[0])
 
 
 def test_shapley_adds_up_to_the_value() -> None:
     frame = customers(5, 5000)
     shapley = CDNOW.shapley(frame, 365, typical_customer(frame))
-    np.testing.assert_allclose(shapley.base + shapley.effects.sum(axis=1), np.log(CDNOW.value(frame, 365)), atol=1e-9)
+    np.testing.assert_allclose(shapley.base + shapley.effects.sum(axis=1), CDNOW.value(frame, 365), rtol=1e-9, atol=1e-9)
     assert list(shapley.effects.columns) == list(INPUTS)
     assert shapley.effects.index.equals(frame.index)
 
