@@ -134,7 +134,9 @@ class Settings(Section):
         if self.source.url is not None:
             from sqlalchemy.engine import make_url
 
-            plain["source"]["url"] = make_url(self.source.url).render_as_string(hide_password=True)
+            address = make_url(self.source.url)
+            secrets = [key for key in address.query if "password" in key.lower()]
+            plain["source"]["url"] = address.difference_update_query(secrets).render_as_string(hide_password=True)
         return plain
 
     @property

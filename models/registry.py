@@ -30,7 +30,7 @@ CHAMPION = "champion"
 BUNDLE_FOLDER = "bundle"
 LONGEST_REASON = 300
 CONNECT_SECONDS = 10
-PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]*@")
+PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)[^\s/@]*(?=@)|(?<=[?&])(password=)[^\s&]*")
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,17 @@ def open_tracking(environment: Environment) -> MlflowClient:
     Raises RegistryError: it cannot be reached.
     """
     _quieten()
-    from mlflow import MlflowClient
-
     url = environment.tracking_url
     with registry_errors(environment):
         if not url.startswith("sqlite:///"):
             _check_database(url)
-            return MlflowClient(tracking_uri=url, registry_uri=url)
+            return _working_client(url)
+        file = Path(url.removeprefix("sqlite:///"))
         # Several processes that set up one fresh file at once would leave all but one of them dead.
-        with _lock(Path(url.removeprefix("sqlite:///"))):
-            client = MlflowClient(tracking_uri=url, registry_uri=url)
-            client.search_experiments(max_results=1)
-            return client
+        with _lock(file):
+            if not file.exists():
+                _set_up(file)
+            return _working_client(url)
 
 
 def register_bundle(client: MlflowClient, environment: Environment, run_id: str) -> str:
@@ -131,12 +130,32 @@ def _check_database(url: str) -> None:
         engine.dispose()
 
 
+def _working_client(url: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=url, registry_uri=url)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _set_up(file: Path) -> None:
+    """Make MLflow's tables under another name first: it never mends a file whose set-up was interrupted."""
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    _working_client(f"sqlite:///{unfinished}")
+    unfinished.replace(file)
+
+
 @contextmanager
 def _lock(database: Path) -> Iterator[None]:
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_suffix(".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _masked(text: str) -> str:
+    return PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", text)
 
 
 @contextmanager
@@ -149,6 +168,6 @@ def registry_errors(environment: Environment) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        address = PASSWORD.sub(r"\1***@", environment.tracking_url)
-        reason = PASSWORD.sub(r"\1***@", " ".join(str(error).split()))
+        address = _masked(environment.tracking_url)
+        reason = _masked(" ".join(str(error).split()))
         raise RegistryError(f"the model registry at {address} cannot be used: {reason[:LONGEST_REASON]}") from None

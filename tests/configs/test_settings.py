@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -262,3 +263,18 @@ class TestEnvironment:
 
 def test_nearest_ignores_case() -> None:
     assert nearest("invoicedate", ["InvoiceDate", "Price"]) == 'did you mean "InvoiceDate"?'
+
+
+def test_settings_for_logs_hold_no_password() -> None:
+    for url in (
+        "postgresql://me:secret@127.0.0.1/shop",
+        "postgresql://127.0.0.1/shop?user=me&password=secret&sslpassword=secret",
+    ):
+        raw = {
+            "source": {"url": url, "table": "orders"},
+            "columns": {"customer_id": "c", "ordered_at": "d", "amount": "a"},
+            "currency": "EUR",
+        }
+        logged = json.dumps(parse_settings(raw, where="test").without_secrets())
+        assert "secret" not in logged
+        assert "127.0.0.1/shop" in logged

@@ -66,6 +66,29 @@ def test_two_processes_can_set_up_one_file_at_once(empty_home: tuple[Path, list[
     assert (home / "mlflow.db").exists()
 
 
+def test_a_set_up_that_was_killed_is_begun_anew(tmp_path: Path) -> None:
+    """MLflow itself ends with "table already exists" for ever after."""
+    unfinished = tmp_path / ".mlflow.db.unfinished"
+    killed = python(OPEN, tmp_path, "0")
+    while not (unfinished.exists() and unfinished.stat().st_size > 40_000):
+        assert killed.poll() is None, "set up before it could be killed"
+        time.sleep(0.002)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert unfinished.exists()
+    again = python(OPEN, tmp_path, "0")
+    assert again.communicate(timeout=120) == ("Default\n", "")
+    assert not unfinished.exists()
+
+
+def test_passwords_are_masked_wherever_they_stand() -> None:
+    for url in ("http://me:secret@127.0.0.1:9/x", "postgresql://127.0.0.1:9/x?user=me&password=secret"):
+        with pytest.raises(RegistryError) as caught:
+            open_tracking(Environment(home=Path("nowhere"), store_url="", tracking_url=url))
+        assert "secret" not in str(caught.value)
+        assert "***" in str(caught.value)
+
+
 def test_no_champion_is_said_and_nothing_is_sent_to_anybody(empty_home: tuple[Path, list[tuple[int, str, str]]]) -> None:
     process = python(ASK, empty_home[0])
     out, err = process.communicate(timeout=60)
