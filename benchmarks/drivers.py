@@ -62,9 +62,9 @@ def fitted() -> tuple[ValueModel, pd.DataFrame]:
     settings = load_settings(CONFIG)
     cleaned = clean_orders(read_transactions(settings.source), settings, today=date(1998, 7, 1))
     planned = plan(cleaned, settings)
-    horizon, seed = planned.horizon_days, settings.training.seed
+    horizon = planned.horizon_days
     current = feature_frame(cleaned.orders, planned.as_of)
-    snapshots = [snapshot(cleaned.orders, cutoff, horizon, 10**9, seed) for cutoff in planned.final]
+    snapshots = [snapshot(cleaned.orders, cutoff, horizon) for cutoff in planned.final]
     return fit(training_set(snapshots, current, planned.as_of, horizon), settings), current
 
 

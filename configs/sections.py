@@ -176,7 +176,7 @@ class Training(Section):
     """How the models are fitted."""
 
     cutoff_step_days: Days = 30
-    max_cutoffs: Annotated[int, Field(strict=True, ge=1, le=240)] = 24
+    max_cutoffs: Annotated[int, Field(strict=True, ge=1, le=240)] = 36
     min_history_days: Days = 90
     max_rows: Annotated[int, Field(strict=True, ge=1000, le=1_000_000_000)] = 1_000_000
     boosting_rounds: Annotated[int, Field(strict=True, ge=10, le=5000)] = 150

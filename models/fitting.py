@@ -69,16 +69,16 @@ def fit(training: TrainingSet, settings: Settings, *, progress: Progress = lambd
     final boosters are then fitted on all cutoffs. Raises HistoryError: nobody bought, or everybody did, in the horizons.
     """
     _check(training)
+    names = list(_input_names(training.cutoff))
+    progress("Trial fit for calibration and blend")
+    slope, weight = _tune(training, names, settings)
     progress("Buy-till-you-die model")
     btyd = fit_btyd(training.current)
-    inputs = model_inputs(training.features, btyd, training.horizon_days)[list(_input_names(training.cutoff))]
-    progress("Trial fit for calibration and blend")
-    slope, weight = _tune(training, inputs, settings)
     progress("Purchase and value models")
-    two_part = _fit_two_part(inputs, training, settings)
+    inputs = model_inputs(training.features, btyd, training.horizon_days)
+    two_part = _fit_two_part(inputs[names], training, settings)
     progress("Level, tiers and past-looking views")
-    two_part, blend = _at_expected_level(training, two_part, btyd, slope, weight, settings)
-    return _with_tiers(training, two_part, btyd, blend, settings)
+    return _at_todays_level(training, two_part, btyd, slope, weight, settings)
 
 
 def _check(training: TrainingSet) -> None:
@@ -109,14 +109,16 @@ def _fit_two_part(inputs: pd.DataFrame, training: TrainingSet, settings: Setting
     )  # fmt: skip
 
 
-def _tune(training: TrainingSet, inputs: pd.DataFrame, settings: Settings) -> tuple[float, float]:
-    """Slope of the calibration and blend weight, out of a trial model's predictions of cutoffs it has not seen."""
+def _tune(training: TrainingSet, names: list[str], settings: Settings) -> tuple[float, float]:
+    """Slope of the calibration and blend weight, out of trial models' predictions of cutoffs they have not seen."""
     unseen = _tuning_rows(training)
-    known = training.cutoff <= training.cutoff[unseen].min() - training.horizon_days if unseen.any() else unseen
+    first_unseen = training.cutoff[unseen].min() if unseen.any() else training.cutoff.min()
+    known = training.cutoff <= first_unseen - training.horizon_days
     past = training.rows(known)
-    too_few = (past.value > 0.0).sum() < FEWEST_SPENDERS
-    if too_few or past.active.all():
+    if (past.value > 0.0).sum() < FEWEST_SPENDERS or past.active.all():
         return Calibration().slope, UNTUNED_WEIGHT
+    btyd = fit_btyd(training.features[training.cutoff == first_unseen])
+    inputs = model_inputs(training.features, btyd, training.horizon_days)[names]
     trial = _fit_two_part(inputs[known], past, settings)
     tuning, read, threads = training.rows(unseen), inputs[unseen], settings.training.threads
     log_odds = trial.log_odds(read, threads=threads)
@@ -149,27 +151,39 @@ def _best_weight(tuning: TrainingSet, two_part: Floats, btyd: Floats) -> float:
     return max(BLEND_WEIGHTS, key=lambda weight: (round(accuracy(weight), 6), -abs(weight - UNTUNED_WEIGHT)))
 
 
-def _at_expected_level(
+def _at_todays_level(
     training: TrainingSet, two_part: TwoPart, btyd: Btyd, slope: float, weight: float, settings: Settings
-) -> tuple[TwoPart, Blend]:
-    """Calibration intercept and blend factors that give today's customers the buyers and the revenue to expect of them.
+) -> ValueModel:
+    """The model whose calibration intercept and blend give today's customers the buyers and revenue to expect of them.
 
-    Only slope and weight outlive the season they were learned in. Without a year to look back to, the share of buyers is
-    what the boosters say, fitted on cutoffs all over the history, and both values stand as they are.
+    Only slope and weight outlive the season they were learned in. Tier thresholds and past-looking views are learned on
+    the customers of today and frozen.
     """
-    threads = settings.training.threads
-    inputs = model_inputs(training.current, btyd, training.horizon_days)
+    threads, horizon = settings.training.threads, training.horizon_days
+    inputs = model_inputs(training.current, btyd, horizon)
     margin = two_part.log_odds(inputs, threads=threads)
     expected = _expectation(training, btyd)
+    # Without a year to look back to, the boosters themselves say it, fitted on cutoffs all over the history.
     buyers = expected.buyers if expected is not None else float(logistic(margin).mean())
     two_part = replace(two_part, calibration=_at_share(slope, margin, buyers))
-    if expected is None:
-        return two_part, Blend(weight, 1.0 - weight)
-    value = two_part.value(inputs, two_part.log_odds(inputs, threads=threads), threads=threads)
-    of_btyd = btyd_value(inputs)
-    return two_part, Blend(
-        weight * expected.revenue / float(value.sum()), (1.0 - weight) * expected.revenue / float(of_btyd.sum())
-    )
+    of_trees, of_btyd = two_part.value(inputs, two_part.log_odds(inputs, threads=threads), threads=threads), btyd_value(inputs)
+    blend = _blend(weight, float(of_trees.sum()), float(of_btyd.sum()), expected)
+    value = blend.value(of_trees, of_btyd)
+    tiers = learn_thresholds(value, settings.tiers)
+    views = fit_past_views(training.current, settings, horizon_days=horizon, predicted_tiers=tiers.assign(value))
+    return ValueModel(
+        horizon_days=horizon, currency=settings.currency, two_part=two_part, btyd=btyd,
+        btyd_reference=typical_customer(training.current), blend=blend, tiers=tiers, past_views=views,
+    )  # fmt: skip
+
+
+def _blend(weight: float, of_trees: float, of_btyd: float, expected: Expectation | None) -> Blend:
+    """The blend of this weight at the expected total; without one, at the weighted mean of both models' totals.
+
+    Each model is brought to that total before it is weighed, as it was when the weight was chosen.
+    """
+    total = expected.revenue if expected is not None else weight * of_trees + (1.0 - weight) * of_btyd
+    return Blend(weight * total / of_trees if weight > 0.0 else 0.0, (1.0 - weight) * total / of_btyd if weight < 1.0 else 0.0)
 
 
 def _expectation(training: TrainingSet, btyd: Btyd) -> Expectation | None:
@@ -188,17 +202,3 @@ def _at_share(slope: float, margin: Floats, share: float) -> Calibration:
 
     widest = 50.0 + slope * float(np.abs(margin).max())
     return Calibration(slope, float(brentq(excess, -widest, widest, xtol=1e-12)))
-
-
-def _with_tiers(training: TrainingSet, two_part: TwoPart, btyd: Btyd, blend: Blend, settings: Settings) -> ValueModel:
-    """The model, with tier thresholds and past-looking views learned on the customers of today and frozen."""
-    threads, horizon = settings.training.threads, training.horizon_days
-    inputs = model_inputs(training.current, btyd, horizon)
-    log_odds = two_part.log_odds(inputs, threads=threads)
-    value = blend.value(two_part.value(inputs, log_odds, threads=threads), btyd_value(inputs))
-    tiers = learn_thresholds(value, settings.tiers)
-    views = fit_past_views(training.current, settings, horizon_days=horizon, predicted_tiers=tiers.assign(value))
-    return ValueModel(
-        horizon_days=horizon, currency=settings.currency, two_part=two_part, btyd=btyd,
-        btyd_reference=typical_customer(training.current), blend=blend, tiers=tiers, past_views=views,
-    )  # fmt: skip

@@ -180,10 +180,10 @@ def sample_plan(sample: Cleaned, sample_settings: Settings) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def sample_training(sample: Cleaned, sample_plan: Plan, sample_settings: Settings) -> TrainingSet:
+def sample_training(sample: Cleaned, sample_plan: Plan) -> TrainingSet:
     """Everything that is known of it on its last day."""
-    horizon, seed = sample_plan.horizon_days, sample_settings.training.seed
-    snapshots = [snapshot(sample.orders, cutoff, horizon, 10**9, seed) for cutoff in sample_plan.final]
+    horizon = sample_plan.horizon_days
+    snapshots = [snapshot(sample.orders, cutoff, horizon) for cutoff in sample_plan.final]
     return training_set(snapshots, feature_frame(sample.orders, sample_plan.as_of), sample_plan.as_of, horizon)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from features.sums import WINDOWS
+from features.sums import SEASON_DAYS, WINDOWS
 from models import accuracy
 from models.season import purchase_probability
 from models.value_model import ValueModel, btyd_value, model_inputs
@@ -94,7 +94,7 @@ def evaluate(model: ValueModel, holdout: Snapshot, *, threads: int) -> Evaluatio
         "BG/NBD x Gamma-Gamma": btyd_value(inputs),
         "spend rate x horizon": _spend_rate(holdout.features) * model.horizon_days,
         "spend of the last horizon": _last_horizon(holdout.features, model.horizon_days),
-        "same season last year": holdout.features["spend_same_season_1y"].to_numpy(np.float64),
+        "same season last year": _last_season(holdout.features, model.horizon_days),
     }
     rankings = {PAST_SPEND: holdout.features["total_spend"].to_numpy(np.float64)}
     churned = 1.0 - holdout.active
@@ -145,6 +145,11 @@ def _curves(holdout: Snapshot, served: Floats, past_spend: Floats) -> dict[str, 
 def _spend_rate(features: pd.DataFrame) -> Floats:
     """Money per day since the first order."""
     return features["total_spend"].to_numpy(np.float64) / (features["T"].to_numpy(np.float64) + 1.0)
+
+
+def _last_season(features: pd.DataFrame, horizon_days: int) -> Floats:
+    """Spend of the same season a year before, scaled from the days it is counted over to those of the horizon."""
+    return features["spend_same_season_1y"].to_numpy(np.float64) * (horizon_days / SEASON_DAYS)
 
 
 def _last_horizon(features: pd.DataFrame, horizon_days: int) -> Floats:

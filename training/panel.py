@@ -67,14 +67,20 @@ def plan_cutoffs(first_day: int, last_day: int, horizon_days: int, training: Tra
     return Plan(horizon_days, as_of, holdout, _back_from(holdout - horizon_days, first_day, training), final)
 
 
-def snapshot(orders: nw.LazyFrame[Any], cutoff: int, horizon_days: int, rows: int, seed: int) -> Snapshot:
-    """Customers at one cutoff and what they did in the horizon; of more than ``rows`` customers a seeded sample."""
+def snapshot(orders: nw.LazyFrame[Any], cutoff: int, horizon_days: int) -> Snapshot:
+    """All customers at one cutoff and what they did in the horizon."""
     features = feature_frame(orders, cutoff)
-    if len(features) > rows:
-        chosen = np.random.default_rng((seed, cutoff)).choice(len(features), rows, replace=False)
-        features = features.iloc[np.sort(chosen)]
     active, value = outcomes(orders, features.index, cutoff, horizon_days)
     return Snapshot(cutoff, features, active, value)
+
+
+def sampled(everybody: Snapshot, rows: int, seed: int) -> Snapshot:
+    """The same with a seeded sample of ``rows`` customers, or with all where there are no more."""
+    if len(everybody.features) <= rows:
+        return everybody
+    chosen = np.random.default_rng((seed, everybody.cutoff)).choice(len(everybody.features), rows, replace=False)
+    chosen.sort()
+    return Snapshot(everybody.cutoff, everybody.features.iloc[chosen], everybody.active[chosen], everybody.value[chosen])
 
 
 def outcomes(orders: nw.LazyFrame[Any], customers: pd.Index[str], cutoff: int, horizon_days: int) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from configs.days import date_of
-from configs.errors import BundleError
+from configs.errors import BundleError, HistoryError
 from configs.settings import Environment, Settings
 from features.customers import feature_frame
 from features.history_check import resolve_horizon
@@ -20,7 +20,7 @@ from models.fitting import FIT_STEPS, fit
 from models.registry import BUNDLE_FOLDER, load_logged_bundle, move_champion, open_tracking, register_bundle, registry_errors
 from models.value_model import ValueModel
 from training.evaluation import Evaluation, can_evaluate, evaluate
-from training.panel import Plan, Snapshot, plan_cutoffs, snapshot, training_set
+from training.panel import Plan, Snapshot, plan_cutoffs, sampled, snapshot, training_set
 from training.tracking import log_evaluation, log_settings, tracked_run
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def train(
         snapshots = _snapshots(cleaned, planned, settings, progress)
         evaluation, reason = _evaluated(snapshots, planned, settings, progress)
         current = feature_frame(cleaned.orders, planned.as_of)
-        known = [snapshots[cutoff] for cutoff in planned.final]
+        known = [sampled(snapshots[cutoff], _rows(planned, settings), settings.training.seed) for cutoff in planned.final]
         model = fit(training_set(known, current, planned.as_of, planned.horizon_days), settings, progress=progress)
         progress("Logging to MLflow")
         origin = Origin(
@@ -94,15 +94,19 @@ def train(
 
 
 def _snapshots(cleaned: Cleaned, planned: Plan, settings: Settings, progress: Progress) -> Mapping[int, Snapshot]:
-    """Each cutoff once, though the trial fit and the final fit share most of them. The held-back one is never sampled."""
-    rows = max(1, settings.training.max_rows // len(planned.cutoffs))
+    """Each cutoff once, though the trial fit and the final fit share most of them. The held-back one is whole."""
     snapshots = {}
     for cutoff in planned.cutoffs:
         progress(f"Features as of {date_of(cutoff)}")
-        all_of_them = 2**63 - 1
-        wanted = all_of_them if cutoff == planned.holdout else rows
-        snapshots[cutoff] = snapshot(cleaned.orders, cutoff, planned.horizon_days, wanted, settings.training.seed)
+        everybody = snapshot(cleaned.orders, cutoff, planned.horizon_days)
+        whole = cutoff == planned.holdout
+        snapshots[cutoff] = everybody if whole else sampled(everybody, _rows(planned, settings), settings.training.seed)
     return snapshots
+
+
+def _rows(planned: Plan, settings: Settings) -> int:
+    """Rows of one cutoff to fit on, at most."""
+    return max(1, settings.training.max_rows // len(planned.cutoffs))
 
 
 def _evaluated(
@@ -117,7 +121,10 @@ def _evaluated(
         return None, "in the held-back window everybody bought, or nobody did"
     known = [snapshots[cutoff] for cutoff in planned.trial]
     rivals = training_set(known, holdout.features, planned.holdout, planned.horizon_days)
-    model = fit(rivals, settings, progress=progress)
+    try:
+        model = fit(rivals, settings, progress=progress)
+    except HistoryError as error:
+        return None, f"before the held-back window, {error}"
     return evaluate(model, holdout, threads=settings.training.threads), None
 
 

@@ -82,7 +82,7 @@ def test_blend_and_calibration_are_learned_on_cutoffs_the_trial_has_not_seen(
     sample_training: TrainingSet, sample_model: ValueModel, sample_settings: Settings
 ) -> None:
     """Outcomes that were not yet known at the first of them could be anything."""
-    inputs = fitting.model_inputs(sample_training.features, sample_model.btyd, 90)[list(sample_model.two_part.inputs)]
+    names = list(sample_model.two_part.inputs)
     tuning = np.unique(sample_training.cutoff[fitting._tuning_rows(sample_training)])
     assert tuning.tolist() == np.unique(sample_training.cutoff)[-3:].tolist()
     unknown = (sample_training.cutoff > tuning[0] - 90) & (sample_training.cutoff < tuning[0])
@@ -92,8 +92,11 @@ def test_blend_and_calibration_are_learned_on_cutoffs_the_trial_has_not_seen(
         active=np.where(unknown, 1.0 - sample_training.active, sample_training.active),
         value=np.where(unknown, 1e6, sample_training.value),
     )
-    learned = fitting._tune(sample_training, inputs, sample_settings)
-    assert fitting._tune(garbled, inputs, sample_settings) == learned
+    learned = fitting._tune(sample_training, names, sample_settings)
+    assert fitting._tune(garbled, names, sample_settings) == learned
+    # Nor do today's customers, of whom everything is known by now, say anything.
+    unborn = replace(sample_training, current=sample_training.current.iloc[:0])
+    assert fitting._tune(unborn, names, sample_settings) == learned
     assert learned[0] != 1.0
 
 
@@ -117,14 +120,19 @@ def test_the_level_is_what_the_same_season_a_year_ago_says(sample_training: Trai
     assert predicted["purchase_probability"].mean() == pytest.approx(expected.buyers, rel=1e-9)
 
 
-def test_without_a_year_to_look_back_to_both_models_stand_as_they_are(
+def test_without_a_year_to_look_back_to_the_total_is_the_mean_of_both_models(
     sample_training: TrainingSet, sample_settings: Settings
 ) -> None:
     young = sample_training.rows(sample_training.cutoff > sample_training.as_of - 300)
     model = fit(young, sample_settings)
-    assert model.blend.two_part + model.blend.btyd == pytest.approx(1.0)
-    margin = replace(model.two_part, calibration=type(model.two_part.calibration)())
     inputs = fitting.model_inputs(young.current, model.btyd, 90)
+    of_trees = model.two_part.value(inputs, model.two_part.log_odds(inputs, threads=1), threads=1).sum()
+    of_btyd = fitting.btyd_value(inputs).sum()
+    share_of_trees, share_of_btyd = model.blend.two_part * of_trees, model.blend.btyd * of_btyd
+    weight = share_of_trees / (share_of_trees + share_of_btyd)
+    assert weight == pytest.approx(round(weight, 1), abs=1e-9), "both were brought to one total before they were weighed"
+    assert share_of_trees + share_of_btyd == pytest.approx(weight * of_trees + (1.0 - weight) * of_btyd)
+    margin = replace(model.two_part, calibration=type(model.two_part.calibration)())
     said = fitting.logistic(margin.log_odds(inputs, threads=1)).mean()
     predicted = model.predict(young.current, as_of=young.as_of)
     assert predicted["purchase_probability"].mean() == pytest.approx(said, rel=1e-9)
@@ -205,7 +213,7 @@ def test_orders_in_any_row_order_under_any_names_make_the_same_bytes(
     settings = parse_settings(raw, where="test")
     orders = clean_orders(read_transactions(settings.source), settings, today=date(1998, 7, 1)).orders
     horizon, as_of = sample_plan.horizon_days, sample_plan.as_of
-    snapshots = [snapshot(orders, cutoff, horizon, 10**9, settings.training.seed) for cutoff in sample_plan.final]
+    snapshots = [snapshot(orders, cutoff, horizon) for cutoff in sample_plan.final]
     current = feature_frame(orders, as_of)
     assert current.index[0] == f"{NAME}0001"
     files = bundle_files(fit(training_set(snapshots, current, as_of, horizon), settings), tmp_path / "bundle")

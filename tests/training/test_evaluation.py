@@ -31,9 +31,9 @@ Floats = npt.NDArray[np.float64]
 
 def known_at_holdout(orders: nw.LazyFrame[Any], planned: Plan, settings: Settings) -> tuple[ValueModel, Snapshot]:
     """The model of the held-back window, as training fits it."""
-    horizon, seed = planned.horizon_days, settings.training.seed
-    holdout = snapshot(orders, planned.holdout, horizon, 10**9, seed)
-    trial = [snapshot(orders, cutoff, horizon, 10**9, seed) for cutoff in planned.trial]
+    horizon = planned.horizon_days
+    holdout = snapshot(orders, planned.holdout, horizon)
+    trial = [snapshot(orders, cutoff, horizon) for cutoff in planned.trial]
     return fit(training_set(trial, holdout.features, planned.holdout, horizon), settings), holdout
 
 

@@ -15,7 +15,7 @@ from configs.settings import Training
 from features.customers import feature_frame
 from features.orders import Cleaned
 from models.season import TOLERANCE_DAYS, same_season
-from training.panel import Plan, plan_cutoffs, snapshot, training_set
+from training.panel import Plan, plan_cutoffs, sampled, snapshot, training_set
 
 FIRST = 10_000
 trainings = st.builds(
@@ -71,7 +71,7 @@ def test_cutoffs_reach_back_as_far_as_the_history() -> None:
 
 def test_a_snapshot_is_everybody_with_what_they_did_next(sample: Cleaned) -> None:
     cutoff = 10_318
-    found = snapshot(sample.orders, cutoff, 90, 10**9, seed=1)
+    found = snapshot(sample.orders, cutoff, 90)
     rows = sample.orders.to_native().query("o", "SELECT customer_id, order_day, amount FROM o").fetchall()
     known = {customer for customer, day, _ in rows if day < cutoff}
     assert set(found.features.index) == known
@@ -84,8 +84,8 @@ def test_a_snapshot_is_everybody_with_what_they_did_next(sample: Cleaned) -> Non
 
 
 def test_of_too_many_customers_a_sample_is_taken_always_the_same(sample: Cleaned) -> None:
-    whole = snapshot(sample.orders, 10_318, 90, 10**9, seed=1)
-    some, again, other = (snapshot(sample.orders, 10_318, 90, 500, seed=seed) for seed in (1, 1, 2))
+    whole = snapshot(sample.orders, 10_318, 90)
+    some, again, other = (sampled(whole, 500, seed) for seed in (1, 1, 2))
     assert len(some.features) == 500
     assert some.features.index.equals(again.features.index)
     assert not some.features.index.equals(other.features.index)
@@ -98,7 +98,7 @@ def test_of_too_many_customers_a_sample_is_taken_always_the_same(sample: Cleaned
 
 def test_a_stack_holds_every_snapshot_whole_and_refuses_the_future(sample: Cleaned) -> None:
     cutoffs = (10_318, 10_288, 10_258)
-    snapshots = [snapshot(sample.orders, cutoff, 90, 300, seed=1) for cutoff in cutoffs]
+    snapshots = [sampled(snapshot(sample.orders, cutoff, 90), 300, seed=1) for cutoff in cutoffs]
     current = feature_frame(sample.orders, 10_408)
     stacked = training_set(snapshots, current, 10_408, 90)
     for one in snapshots:

@@ -21,6 +21,7 @@ from features.transactions import read_transactions
 from models.bundle import read_manifest
 from models.fitting import fit
 from models.registry import champion, open_tracking
+from training import pipeline
 from training.evaluation import evaluate
 from training.panel import snapshot, training_set
 from training.pipeline import plan, steps, summary, train
@@ -29,11 +30,11 @@ Bought = Callable[[int], bool]
 
 
 def shop(
-    folder: Path, days: int, *, customers: int = 150, open_on: Bought = lambda _: True, **more: Any
+    folder: Path, days: int, *, customers: int = 150, open_on: Bought = lambda _: True, stray: int | None = None, **more: Any
 ) -> tuple[Cleaned, Settings]:
-    """Clean orders of a small shop, with money spent on the last of ``days`` days."""
+    """Clean orders of a small shop, with money spent on the last of ``days`` days, and on one day ``stray`` days before."""
     random = np.random.default_rng(1)
-    rows = [("last", days - 1, 10.0)]
+    rows = [("last", days - 1, 10.0)] + ([] if stray is None else [("stray", -stray, 10.0)])
     for number in range(customers):
         day, rate = float(random.integers(0, days // 2)), random.gamma(1.0, 1 / 20)
         while day < days and random.random() < 0.9:
@@ -84,8 +85,8 @@ def test_the_bundle_says_what_it_was_made_from(trained_home: Any, sample: Cleane
 def test_it_is_evaluated_by_what_was_known_and_refitted_on_everything(trained_home: Any, sample: Cleaned) -> None:
     """The run step by step, by hand."""
     trained, settings = trained_home.runs[0], trained_home.settings
-    planned, seed = trained.plan, settings.training.seed
-    snapshots = {cutoff: snapshot(sample.orders, cutoff, 90, 10**9, seed) for cutoff in planned.cutoffs}
+    planned = trained.plan
+    snapshots = {cutoff: snapshot(sample.orders, cutoff, 90) for cutoff in planned.cutoffs}
     holdout = snapshots[planned.holdout]
     trial = training_set([snapshots[cutoff] for cutoff in planned.trial], holdout.features, planned.holdout, 90)
     by_hand = evaluate(fit(trial, settings), holdout, threads=2)
@@ -150,3 +151,24 @@ def test_no_history_to_speak_of_is_refused(tmp_path: Path) -> None:
     cleaned, settings = shop(tmp_path, 100)
     with pytest.raises(HistoryError, match="the history has 100 days"):
         plan(cleaned, settings)
+
+
+def test_a_trial_with_nothing_to_learn_from_is_no_end_of_the_run(environment: Environment, tmp_path: Path) -> None:
+    """One row of long ago moves the trial's cutoffs to where there is nobody; the final fit has all it needs."""
+    cleaned, settings = shop(tmp_path, 140, stray=5000, horizon_days=75)
+    trained = train(cleaned, settings, environment, plan(cleaned, settings))
+    assert trained.evaluation is None
+    assert trained.not_evaluated is not None
+    assert trained.not_evaluated.startswith("before the held-back window, ")
+    assert champion(environment).version == "1"
+
+
+def test_no_cutoff_has_more_rows_than_its_share(tmp_path: Path) -> None:
+    cleaned, settings = shop(tmp_path, 220)
+    planned = plan(cleaned, settings)
+    few = settings.model_copy(update={"training": settings.training.model_copy(update={"max_rows": 20 * len(planned.cutoffs)})})
+    snapshots = pipeline._snapshots(cleaned, planned, few, lambda _: None)
+    assert {len(one.features) for cutoff, one in snapshots.items() if cutoff != planned.holdout} == {20}
+    assert len(snapshots[planned.holdout].features) > 20
+    held_back = pipeline.sampled(snapshots[planned.holdout], pipeline._rows(planned, few), few.training.seed)
+    assert len(held_back.features) == 20
