@@ -23,51 +23,53 @@ class HorizonSupport:
 
 
 def horizon_support(report: CleaningReport, settings: Settings) -> tuple[HorizonSupport, ...]:
-    """The standard horizons, longest first, and the one of the settings where it is another."""
+    """The standard horizons, longest first, and the one of the settings where it is another.
+
+    Where ``horizon_days`` is ``auto``, the question is which ones it may choose; else which ones training would accept.
+    """
     wanted = () if settings.horizon_days == "auto" else (settings.horizon_days,)
     horizons = sorted({*HORIZON_CHOICES, *wanted}, reverse=True)
-    return tuple(_support(horizon, report) for horizon in horizons)
+    return tuple(_support(horizon, report, settings) for horizon in horizons)
 
 
 def resolve_horizon(report: CleaningReport, settings: Settings) -> int:
     """The horizon in days: the one of the settings, or for ``auto`` the longest standard one the history holds three times.
 
-    Raises HistoryError: no standard horizon fits; or the one of the settings leaves less than
-    ``training.min_history_days`` before it.
+    Raises HistoryError: no standard horizon fits; or one leaves less than ``training.min_history_days`` before it.
     """
-    if settings.horizon_days != "auto":
-        _check_given(settings.horizon_days, report, settings)
-        return settings.horizon_days
-    supported = [one.horizon_days for one in horizon_support(report, settings) if one.supported]
-    if not supported:
+    given = settings.horizon_days
+    if given == "auto":
+        supported = [one.horizon_days for one in horizon_support(report, settings) if one.supported]
+        if supported:
+            return max(supported)
         shortest = min(HORIZON_CHOICES)
+        needed, why = _needed(shortest, settings)
         raise HistoryError(
-            f"{_span(report)}; the shortest standard horizon is {shortest} days and needs {HORIZONS_NEEDED * shortest}. "
-            "Bring a longer history, or set horizon_days yourself"
+            f"{_span(report)}; the shortest standard horizon is {shortest} days and needs {needed} ({why}). "
+            "Bring a longer history, or set horizon_days or training.min_history_days yourself"
         )
-    return max(supported)
-
-
-def _support(horizon: int, report: CleaningReport) -> HorizonSupport:
-    needed = HORIZONS_NEEDED * horizon
-    held = report.history_days / horizon
-    if report.history_days >= needed:
-        return HorizonSupport(horizon, supported=True, reason=f"the history holds it {held:.1f} times")
-    return HorizonSupport(
-        horizon,
-        supported=False,
-        reason=f"needs {needed} days of history ({HORIZONS_NEEDED} x {horizon}), found {report.history_days}: "
-        f"{needed - report.history_days} days short",
-    )
-
-
-def _check_given(horizon: int, report: CleaningReport, settings: Settings) -> None:
-    needed = horizon + settings.training.min_history_days
+    needed, why = _needed(given, settings)
     if report.history_days < needed:
-        raise HistoryError(
-            f"{_span(report)}; horizon_days: {horizon} needs at least {needed} (the horizon and "
-            f"training.min_history_days: {settings.training.min_history_days} before it). Set a shorter horizon"
-        )
+        raise HistoryError(f"{_span(report)}; horizon_days: {given} needs at least {needed} ({why}). Set a shorter horizon")
+    return given
+
+
+def _needed(horizon: int, settings: Settings) -> tuple[int, str]:
+    """Days of history that a horizon needs, and where they come from."""
+    before = settings.training.min_history_days
+    thrice = HORIZONS_NEEDED * horizon
+    if settings.horizon_days == "auto" and thrice >= horizon + before:
+        return thrice, f"{HORIZONS_NEEDED} x {horizon}"
+    return horizon + before, f"the horizon and training.min_history_days: {before} before it"
+
+
+def _support(horizon: int, report: CleaningReport, settings: Settings) -> HorizonSupport:
+    needed, why = _needed(horizon, settings)
+    found = report.history_days
+    if found < needed:
+        reason = f"needs {needed} days of history ({why}), found {found}: {count(needed - found, 'day')} short"
+        return HorizonSupport(horizon, supported=False, reason=reason)
+    return HorizonSupport(horizon, supported=True, reason=f"the history holds it {found / horizon:.1f} times")
 
 
 def _span(report: CleaningReport) -> str:

@@ -10,6 +10,7 @@ from configs.errors import HistoryError
 from configs.settings import Settings, parse_settings
 from features.cleaning_report import CleaningReport
 from features.history_check import horizon_support, resolve_horizon
+from training.panel import plan_cutoffs
 
 
 def settings_with(**more: Any) -> Settings:
@@ -36,7 +37,7 @@ def history(days: int) -> CleaningReport:
 
 
 @pytest.mark.parametrize(
-    ("days", "expected"), [(90, 30), (269, 30), (270, 90), (539, 90), (540, 180), (1094, 180), (1095, 365), (9999, 365)]
+    ("days", "expected"), [(120, 30), (269, 30), (270, 90), (539, 90), (540, 180), (1094, 180), (1095, 365), (9999, 365)]
 )
 def test_auto_takes_the_longest_that_fits_three_times(days: int, expected: int) -> None:
     assert resolve_horizon(history(days), settings_with()) == expected
@@ -51,8 +52,8 @@ def test_every_standard_horizon_is_told_with_its_reason() -> None:
 
 
 def test_too_short_for_any() -> None:
-    with pytest.raises(HistoryError, match=r"has 89 days \(1997-05-19 to 1997-08-15\).* needs 90"):
-        resolve_horizon(history(89), settings_with())
+    with pytest.raises(HistoryError, match=r"has 119 days \(1997-05-19 to 1997-09-14\).* needs 120"):
+        resolve_horizon(history(119), settings_with())
     with pytest.raises(HistoryError, match="has 1 day "):
         resolve_horizon(history(1), settings_with())
 
@@ -61,3 +62,27 @@ def test_a_given_horizon_leaves_room_to_learn_from() -> None:
     assert resolve_horizon(history(455), settings_with(horizon_days=365)) == 365
     with pytest.raises(HistoryError, match=r"horizon_days: 365 needs at least 455"):
         resolve_horizon(history(454), settings_with(horizon_days=365))
+
+
+@pytest.mark.parametrize("horizon_days", ["auto", 30, 60, 200, 365])
+@pytest.mark.parametrize("min_history_days", [1, 90, 300])
+def test_a_supported_horizon_is_one_that_training_can_plan(horizon_days: Any, min_history_days: int) -> None:
+    settings = settings_with(horizon_days=horizon_days, training={"min_history_days": min_history_days})
+    for days in range(1, 1200, 7):
+        told = {one.horizon_days: one.supported for one in horizon_support(history(days), settings)}
+        for horizon, supported in told.items():
+            try:
+                plan_cutoffs(10_000, 10_000 + days - 1, horizon, settings.training)
+            except HistoryError:
+                assert not supported, (days, horizon)
+            else:
+                assert supported or horizon_days == "auto", (days, horizon)
+
+
+def test_what_is_too_short_for_a_given_horizon_is_told_in_words() -> None:
+    told = horizon_support(history(100), settings_with())[-1]
+    assert told.reason == (
+        "needs 120 days of history (the horizon and training.min_history_days: 90 before it), found 100: 20 days short"
+    )
+    assert horizon_support(history(455), settings_with(horizon_days=365))[0].supported
+    assert horizon_support(history(454), settings_with(horizon_days=365))[0].reason.endswith("found 454: 1 day short")
