@@ -132,11 +132,9 @@ class Settings(Section):
         """Plain values for logs and bundles: all keys, the password of a database address left out."""
         plain = self.model_dump(mode="json")
         if self.source.url is not None:
-            from sqlalchemy.engine import make_url
+            from configs.addresses import without_password
 
-            address = make_url(self.source.url)
-            secrets = [key for key in address.query if "password" in key.lower()]
-            plain["source"]["url"] = address.difference_update_query(secrets).render_as_string(hide_password=True)
+            plain["source"]["url"] = without_password(self.source.url)
         return plain
 
     @property

@@ -17,6 +17,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from configs.addresses import without_password
 from configs.errors import SourceError, nearest
 from configs.settings import Source
 from features.engine import Workbench, quoted
@@ -38,7 +39,7 @@ def read_database(connection: duckdb.DuckDBPyConnection, source: Source) -> duck
             return _load(connection, database, query)
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise SourceError(f"{_address(engine)}: {' '.join(str(cause).split())}") from None
+        raise SourceError(f"{without_password(engine.url)}: {' '.join(str(cause).split())}") from None
     finally:
         engine.dispose()
 
@@ -60,16 +61,12 @@ def _read_only(engine: sa.Engine) -> dict[str, Any]:
     return {"postgresql_readonly": True} if engine.dialect.name == "postgresql" else {}
 
 
-def _address(engine: sa.Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)
-
-
 def _select_all(database: sa.Connection, table: str) -> str:
     schema, _, name = table.rpartition(".")
     inspector = sa.inspect(database)
     if not (inspector.has_table(name, schema=schema or None)):
         known = [*inspector.get_table_names(schema=schema or None), *inspector.get_view_names(schema=schema or None)]
-        raise SourceError(f'{_address(database.engine)} has no table or view "{table}"; {nearest(name, known)}')
+        raise SourceError(f'{without_password(database.engine.url)} has no table or view "{table}"; {nearest(name, known)}')
     quote = database.dialect.identifier_preparer.quote_identifier
     return "SELECT * FROM " + ".".join(quote(part) for part in (schema, name) if part)
 
@@ -96,7 +93,7 @@ def _load(connection: duckdb.DuckDBPyConnection, database: sa.Connection, query:
         connection.execute(f"INSERT INTO {table} FROM arriving")
         connection.unregister("arriving")
     if rows == 0:
-        raise SourceError(f"{_address(database.engine)}: the table or query has no rows")
+        raise SourceError(f"{without_password(database.engine.url)}: the table or query has no rows")
     return bench.relation(
         f"SELECT {', '.join(_typed(bench, table, *one) for one in zip(names, kinds, strict=True))} FROM {table}"
     )

@@ -355,10 +355,14 @@ class TestPostgresql:
             read_transactions(Source(url=url, query=f"SELECT nextval('{schema}.numbers') AS id"))
 
     def test_no_password_in_messages(self) -> None:
-        with pytest.raises(SourceError) as fault:
-            read_transactions(Source(url="postgresql+psycopg://someone:secret@127.0.0.1:1/none", table="t"))
-        assert "127.0.0.1" in str(fault.value)
-        assert "secret" not in str(fault.value)
+        for url in (
+            "postgresql+psycopg://someone:secret@127.0.0.1:1/none",
+            "postgresql+psycopg://127.0.0.1:1/none?user=someone&password=secret&sslpassword=secret",
+        ):
+            with pytest.raises(SourceError) as fault:
+                read_transactions(Source(url=url, table="t"))
+            assert "127.0.0.1" in str(fault.value)
+            assert "secret" not in str(fault.value)
 
 
 class TestEngine:
