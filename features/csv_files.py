@@ -14,7 +14,7 @@ import duckdb
 
 from configs.errors import SourceError
 from configs.settings import Csv
-from features.engine import Workbench, literal
+from features.engine import Workbench, enough_memory, literal
 
 UNREADABLE = "unreadable_line"
 """Extra column of a CSV source: where, why and what, of a line that could not be read; null in every readable row."""
@@ -63,8 +63,9 @@ def _load(bench: Workbench, columns: tuple[str, ...], paths: list[Path], dialect
     files = ", ".join(literal(str(path)) for path in paths)
     given = ", ".join(f"{name} = {value}" for name, value in options.items())
     try:
-        table = bench.table(f"SELECT *, CAST(NULL AS VARCHAR) AS {UNREADABLE} FROM read_csv([{files}], {given})", "csv_rows")
-        _keep_faults(bench, table, faults, scans)
+        with enough_memory():
+            table = bench.table(f"SELECT *, CAST(NULL AS VARCHAR) AS {UNREADABLE} FROM read_csv([{files}], {given})", "csv_rows")
+            _keep_faults(bench, table, faults, scans)
     except duckdb.Error as error:
         raise SourceError(f"{_shown(paths)}: not readable as CSV: {str(error).splitlines()[0]}") from None
     bench.drop(faults, scans)

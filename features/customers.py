@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from configs.errors import ColumnError
 from features.catalog import CATALOG, FEATURE_NAMES
+from features.engine import enough_memory
 from features.prepared import PreparedPlan
 from features.sums import sums, terms
 
@@ -39,13 +40,14 @@ def customer_features(orders: nw.LazyFrame[Any], cutoff: int) -> nw.LazyFrame[An
     return by_customer.filter(nw.col("purchases") > 0).select("customer_id", *features)
 
 
+@enough_memory()
 def feature_frame(orders: nw.LazyFrame[Any], cutoff: int) -> pd.DataFrame:
     """Compute ``customer_features`` as the models take them.
 
     One row per customer: index ``customer_id`` (text, sorted by code point), columns ``FEATURE_NAMES`` in that order,
     one block of float64, NaN where a feature is undefined.
 
-    Raises ColumnError: a column is missing.
+    Raises ColumnError: a column is missing. InputError: too little memory.
     """
     table = _collect(orders, cutoff)
     order = pc.sort_indices(table["customer_id"]).to_numpy()

@@ -5,14 +5,21 @@ A DuckDB relation knows its connection but does not show it; :class:`Workbench` 
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import narwhals as nw
+
+from configs.errors import InputError
 
 _numbers = itertools.count(1)
 
@@ -20,11 +27,11 @@ _numbers = itertools.count(1)
 def connect(*, threads: int = 2, memory_gb: float = 2.0, folder: Path | None = None) -> duckdb.DuckDBPyConnection:
     """Open an empty in-memory database that spills to disk.
 
-    ``threads`` and ``memory_gb`` bound what DuckDB takes; what does not fit is written to ``folder`` (default: the
-    system's folder for temporary files) and removed when the connection closes. Tables are kept compressed. Extensions
-    are never fetched: what the wheel holds must do.
+    ``threads`` and ``memory_gb`` bound what DuckDB takes; what does not fit is written below ``folder`` (default: the
+    system's folder for temporary files), where nobody else can read it, and removed when the connection closes. Tables
+    are kept compressed. Extensions are never fetched: what the wheel holds must do.
     """
-    spill = Path(tempfile.gettempdir() if folder is None else folder) / f"foretier-{os.getpid()}-{next(_numbers)}"
+    spill = _private_folder(folder, os.getpid()) / str(next(_numbers))
     connection = duckdb.connect(
         config={
             "threads": threads,
@@ -39,6 +46,31 @@ def connect(*, threads: int = 2, memory_gb: float = 2.0, folder: Path | None = N
     connection.execute("ATTACH ':memory:' AS foretier (COMPRESS)")
     connection.execute("USE foretier")
     return connection
+
+
+@cache
+def _private_folder(folder: Path | None, process: int) -> Path:
+    """Make the folder of this process for spilled rows: DuckDB would give one of its own making to all readers."""
+    private = Path(tempfile.mkdtemp(prefix="foretier-", dir=folder))
+
+    def remove() -> None:
+        if os.getpid() == process:
+            shutil.rmtree(private, ignore_errors=True)
+
+    atexit.register(remove)
+    return private
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say in our words when DuckDB finds neither memory nor disk for its work. Raises InputError."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise InputError(
+            f"training.memory_gb or the disk for temporary files is too small for this log: {str(error).splitlines()[0]} "
+            "Raise training.memory_gb, lower training.threads, or let TMPDIR name a folder with more room"
+        ) from error
 
 
 def quoted(name: str) -> str:

@@ -17,7 +17,7 @@ from configs.files import replacing
 from configs.settings import Settings
 from features.cleaning_report import CleaningReport
 from features.csv_files import UNREADABLE
-from features.engine import Workbench, connect, relation_of
+from features.engine import Workbench, connect, enough_memory, relation_of
 from features.netting import net_orders
 from features.order_table import OrderTable
 from features.row_split import RowSplit
@@ -36,6 +36,7 @@ class Cleaned:
     report: CleaningReport
 
 
+@enough_memory()
 def clean_orders(
     transactions: nw.LazyFrame[Any],
     settings: Settings,
@@ -52,6 +53,7 @@ def clean_orders(
 
     Raises ColumnError: the mapping does not fit the source. RejectedRowsError: more than ``max_rejected_share`` rejected.
     HistoryError: no purchase is left. SourceError: the source fails while it is read.
+    InputError: too little memory.
     """
     relation = relation_of(transactions)
     bench = Workbench(relation)
@@ -85,10 +87,11 @@ def read_orders(settings: Settings, *, today: date, until: date | None = None, r
     return clean_orders(transactions, settings, today=today, until=until, rejected_to=rejected_to)
 
 
+@enough_memory()
 def write_rejected(rejected: nw.LazyFrame[Any], path: Path) -> None:
     """Write the rejected rows to a Parquet file that appears whole or not at all.
 
-    Raises SettingsError when its folder cannot be written to.
+    Raises SettingsError: its folder cannot be written to. InputError: too little memory.
     """
     with replacing(path) as unfinished:
         relation_of(rejected).write_parquet(str(unfinished), compression="zstd")

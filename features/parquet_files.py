@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from configs.errors import SourceError
+from features.engine import enough_memory
 
 
 def read_parquet(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> duckdb.DuckDBPyRelation:
@@ -17,8 +18,9 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -
     """
     names = [str(path) for path in paths]
     try:
-        relation = connection.read_parquet(names, union_by_name=True, hive_partitioning=False)
-        [(rows,)] = relation.count("*").fetchall()
+        with enough_memory():
+            relation = connection.read_parquet(names, union_by_name=True, hive_partitioning=False)
+            [(rows,)] = relation.count("*").fetchall()
     except duckdb.Error as error:
         shown = ", ".join(names[:5])
         raise SourceError(f"{shown}: not readable as Parquet: {str(error).splitlines()[0]}") from None

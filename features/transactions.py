@@ -13,18 +13,20 @@ import narwhals as nw
 from configs.settings import Source, source_path
 from features.csv_files import read_csv
 from features.databases import read_database
-from features.engine import connect
+from features.engine import connect, enough_memory
 from features.files import find_files
 from features.parquet_files import read_parquet
 
 
+@enough_memory()
 def read_transactions(source: Source, *, connection: duckdb.DuckDBPyConnection | None = None) -> nw.LazyFrame[Any]:
     """Read the transactions of one source, on ``connection`` or one of its own.
 
     Parquet stays where it is and is scanned when needed; CSV and databases are read once, here. A CSV source has the
     extra column ``unreadable_line``: rows that could not be parsed hold their place, text and fault in it.
 
-    Raises SourceError: missing, empty, unreadable, of another format than its name says, or without rows.
+    Raises SourceError: missing, empty, unreadable, of another format than its name says, or without rows. InputError: too little
+    memory.
     """
     connection = connect() if connection is None else connection
     if source.url is not None:

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from configs.errors import ColumnError, HistoryError, RejectedRowsError, SettingsError, SourceError
-from configs.settings import Settings, load_settings, parse_settings
+from configs.errors import ColumnError, HistoryError, InputError, RejectedRowsError, SettingsError, SourceError
+from configs.settings import Settings, Source, load_settings, parse_settings
+from features.customers import feature_frame
 from features.engine import Workbench, connect, relation_of
 from features.order_table import OrderTable
 from features.orders import Cleaned, clean_orders, net_orders, write_rejected
@@ -841,3 +842,36 @@ class TestOnlineRetail:
         paid = shipped("online_retail.yaml", reject={"unpaid": "NOT (Quantity * Price > 0)"}, max_rejected_share=1.0)
         report = clean_orders(read_transactions(paid.source), paid, today=TODAY).report
         assert report.customers == 5_878
+
+
+class TestMemory:
+    """Too little of it is told by the setting that mends it."""
+
+    @pytest.fixture
+    def narrow(self) -> duckdb.DuckDBPyConnection:
+        connection = connect(threads=1, memory_gb=0.05)
+        connection.execute("SET max_temp_directory_size = '1MB'")
+        return connection
+
+    ROWS = (
+        "SELECT md5(range::VARCHAR) AS {customer}, DATE '2024-01-01' AS {day}, 1.0::DOUBLE AS amount, {more} FROM range(2000000)"
+    )
+
+    def test_while_cleaning_and_writing(self, narrow: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+        rows = nw.from_native(narrow.sql(self.ROWS.format(customer="id", day="day", more="1 AS more")))
+        with pytest.raises(InputError, match=r"training\.memory_gb"):
+            clean_orders(rows, lenient({"customer_id": "id", "ordered_at": "day", "amount": "amount"}), today=TODAY)
+        with pytest.raises(InputError, match=r"training\.memory_gb"):
+            write_rejected(rows.sort("id"), tmp_path / "rejected.parquet")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_while_computing_features(self, narrow: duckdb.DuckDBPyConnection) -> None:
+        more = "1 AS items, 1 AS first_order_day, 1 AS previous_order_day, 1.0::DOUBLE AS spend_before"
+        orders = self.ROWS.format(customer="customer_id", day="ordered_at", more=f"{more}, 1 AS order_day")
+        with pytest.raises(InputError, match=r"training\.memory_gb"):
+            feature_frame(nw.from_native(narrow.sql(orders)), 10)
+
+    def test_while_reading(self, narrow: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+        narrow.execute(f"COPY ({self.ROWS.format(customer='id', day='day', more='1 AS more')}) TO '{tmp_path}/rows.csv'")
+        with pytest.raises(InputError, match=r"training\.memory_gb"):
+            read_transactions(Source(path=f"{tmp_path}/rows.csv"), connection=narrow)

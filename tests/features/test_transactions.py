@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import sqlite3
+import subprocess
+import sys
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -380,6 +382,19 @@ class TestEngine:
         connection.execute("CREATE TABLE t AS SELECT hash(range) AS a, md5(range::VARCHAR) AS b FROM range(3000000)")
         [(rows,)] = connection.sql("SELECT count(*) FROM (FROM t ORDER BY b, a)").fetchall()
         assert rows == 3_000_000
-        assert list(tmp_path.glob("foretier-*/*"))
+        assert list(tmp_path.glob("foretier-*/*/*"))
         connection.close()
+        [private] = tmp_path.iterdir()
+        assert list(private.iterdir()) == []
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+    def test_nobody_else_can_read_spilled_rows(self, tmp_path: Path) -> None:
+        with connect(folder=tmp_path):
+            [private] = tmp_path.iterdir()
+            assert private.stat().st_mode & 0o777 == 0o700
+            assert str(os.getpid()) not in private.name
+
+    def test_the_folder_for_spilled_rows_goes_with_the_process(self, tmp_path: Path) -> None:
+        code = "import sys, features.engine as e; from pathlib import Path; e.connect(folder=Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
         assert list(tmp_path.iterdir()) == []
