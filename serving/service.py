@@ -1,5 +1,6 @@
-"""The BentoML service: ``bentoml serve serving.service:Foretier`` from the project root, or ``foretier serve``.
+"""The BentoML service that ``foretier serve`` runs.
 
+BentoML's own command, from the project root: ``BENTOML_DO_NOT_TRACK=True bentoml serve serving.service:Foretier``.
 Settings come from the file that ``FORETIER_CONFIG`` names (default ``foretier.yaml``), addresses from the environment:
 see ``configs.settings``.
 """
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-# Read by the libraries when they are imported.
+# For this process and the ones it starts. BentoML's own commands have read theirs before they import this module: whoever
+# runs them sets BENTOML_DO_NOT_TRACK outside (docs/commands.md).
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
