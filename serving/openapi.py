@@ -131,7 +131,8 @@ _OPERATIONS: dict[Route, dict[str, Any]] = {
         requestBody={"required": True, "content": _content(JSON_TYPE, _reference(schemas.PredictionRequest))},
         description="The same numbers as batch scoring of the same orders. Send all orders of a customer before as_of: "
         "what is left out did not happen. An order on or after as_of is refused (400), and so is a customer without a "
-        "purchase before it (400, no_purchase). At most 1,000 customers and 100,000 orders at once.",
+        "purchase before it (400, no_purchase). Lines of one order are summed, equal ones too. At most "
+        f"{schemas.MAX_CUSTOMERS:,} customers and {schemas.MAX_ORDERS:,} orders at once, in {MAX_BODY_BYTES:,} bytes.",
     ),
     routes.CHURN_RISK: _operation(
         "listChurnRisk",

@@ -18,7 +18,8 @@ from serving.refusal import Code, Fault, Refusal
 from serving.strict_json import path_of
 
 MAX_CUSTOMERS = 1_000
-MAX_ORDERS = 100_000
+MAX_ORDERS = 20_000
+"""Of the smallest orders, a body within the guard's limit holds some 26,000."""
 MAX_ID_LENGTH = 500
 MAX_AMOUNT = 1e9
 
@@ -100,7 +101,9 @@ class PredictionRequest(_Request):
     as_of: Day | None = Field(
         default=None, description="The first day not observed; without it, that of the published scoring run."
     )
-    customers: Annotated[list[Customer], Field(min_length=1, max_length=MAX_CUSTOMERS)]
+    customers: Annotated[list[Customer], Field(min_length=1, max_length=MAX_CUSTOMERS)] = Field(
+        description=f"Together they hold at most {MAX_ORDERS:,} orders."
+    )
 
     @property
     def day(self) -> date | None:
