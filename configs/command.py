@@ -9,11 +9,12 @@ import functools
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, ParamSpec, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -121,13 +122,38 @@ def write_json(path: Path, data: Any) -> None:
 
     Raises ValueError on NaN and infinities: no command may write them.
     """
-    text = json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False, default=str) + "\n"
+    text = _json(data) + "\n"
+    with _written(path) as file:
+        file.write(text.encode())
+
+
+def write_json_list(path: Path, head: Mapping[str, Any], name: str, rows: Iterable[Any]) -> None:
+    """Write ``{**head, name: [*rows]}`` as :func:`write_json` does, row by row: any number of them needs no memory.
+
+    ``head`` must not be empty. Raises ValueError on NaN and infinities.
+    """
+    with _written(path) as file:
+        file.write((_json(head).removesuffix("\n}") + f",\n  {_json(name)}: [").encode())
+        between = ""
+        for row in rows:
+            # A line end within a text is escaped: every one found here is of the layout.
+            file.write(f"{between}\n{_json(row)}".replace("\n", "\n    ").encode())
+            between = ","
+        file.write(b"\n  ]\n}\n" if between else b"]\n}\n")
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False, default=str)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
     if path == STANDARD_OUTPUT:
-        sys.stdout.buffer.write(text.encode())
+        yield sys.stdout.buffer
         sys.stdout.flush()
         return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
 
 
 def console(json_file: Path | None = None) -> Console:

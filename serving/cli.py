@@ -6,12 +6,13 @@ Libraries are imported where they are used, so that ``--help`` answers at once.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from configs.command import ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json
+from configs.command import ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json, write_json_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +39,7 @@ AsOf = Annotated[
     ),
 ]  # fmt: skip
 ParquetFile = Annotated[
-    Path | None, typer.Option("--out", help="Also write the scores to this Parquet file.", show_default=False)
+    Path | None, typer.Option("--out", help="Also write the scores to this .parquet file.", show_default=False)
 ]
 ListFile = Annotated[
     Path | None,
@@ -61,9 +62,12 @@ def score(
     """Score every customer with the champion model and publish the run."""
     from configs.settings import Environment
     from models.registry import champion
+    from serving.exports import check_parquet_suffix
     from serving.report import run_table
     from serving.store import Store
 
+    if out is not None:
+        check_parquet_suffix(out)
     screen = console(json_file)
     settings, environment = read_settings(config, orders), Environment.read()
     model = champion(environment)
@@ -92,7 +96,7 @@ def churn_risk(
     """List customers by value at risk, with reasons in words and the suggested action."""
     from configs.settings import Environment
     from serving.exports import check_suffix, write_table
-    from serving.lists import Filters, churn_risk_rows, list_table, wire_list
+    from serving.lists import Filters, churn_risk_rows, list_table, wire_list, wire_row
     from serving.report import churn_risk_table
     from serving.store import Store
 
@@ -102,13 +106,13 @@ def churn_risk(
     if out is not None:
         check_suffix(out)
     with Store(Environment.read().store_url) as store:
-        if json_file is not None:
-            write_json(json_file, wire_list(*churn_risk_rows(store, settings, filters, top=top), filters))
-        if out is None:
-            run, rows = churn_risk_rows(store, settings, filters, top=min(top or SHOWN_ROWS, SHOWN_ROWS))
-            screen.print(churn_risk_table(run, list(rows), wide=screen.width >= WIDE_SCREEN))
-            return
         run, rows = churn_risk_rows(store, settings, filters, top=top)
+        if json_file is not None:
+            write_json_list(json_file, wire_list(store, run, filters, top=top), "customers", map(wire_row, rows))
+            _, rows = churn_risk_rows(store, settings, filters, top=top, run=run)
+        if out is None:
+            screen.print(churn_risk_table(run, list(islice(rows, SHOWN_ROWS)), wide=screen.width >= WIDE_SCREEN))
+            return
         with screen.status("Writing the list"):
             written = write_table(out, list_table(run, filters, rows))
         screen.print(f"{written:,} customers written to {out}", markup=False, highlight=False)

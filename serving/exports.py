@@ -264,6 +264,12 @@ def _write_notes(sheet: Worksheet, notes: Sequence[tuple[str, str]], formats: di
 # Parquet
 
 
+def check_parquet_suffix(path: Path) -> None:
+    """Raise SettingsError unless ``path`` is named as a Parquet file."""
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise SettingsError(f'scores are written as .parquet or .pq, found "{path.name}"; give --out one of these suffixes')
+
+
 class ParquetParts:
     """Writes one Parquet file out of parts with equal columns."""
 

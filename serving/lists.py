@@ -96,13 +96,13 @@ def churn_risk_page(
 
 
 def churn_risk_rows(
-    store: Store, settings: Settings, filters: Filters, *, top: int | None = None
+    store: Store, settings: Settings, filters: Filters, *, top: int | None = None, run: ScoringRun | None = None
 ) -> tuple[ScoringRun, Iterator[ListRow]]:
-    """Give the published run and all rows of its churn-risk list (only the first ``top``), read as they are used.
+    """Give the published run, or ``run``, and all rows of its churn-risk list (only the first ``top``), read as they are used.
 
     Raises NotFoundError: no published run, an unknown tier. Raises SettingsError: a risk that is none.
     """
-    run = _run(store, None)
+    run = run or _run(store, None)
     check_filters(filters, run)
     return run, _rows(store, settings, filters, run, top)
 
@@ -181,10 +181,10 @@ def wire_page(page: ListPage) -> dict[str, Any]:
     }
 
 
-def wire_list(run: ScoringRun, rows: Iterator[ListRow], filters: Filters) -> dict[str, Any]:
-    """Give a whole list in the same shape, without cursor; ``total`` counts its rows."""
-    customers = [wire_row(row) for row in rows]
-    return {**_wire_terms(run, filters), "total": len(customers), "customers": customers}
+def wire_list(store: Store, run: ScoringRun, filters: Filters, *, top: int | None = None) -> dict[str, Any]:
+    """Give what stands above the customers of a whole list, in the same shape; ``total`` counts them."""
+    matching = store.matching(run.run_id, tiers=filters.tiers, min_risk=filters.min_risk)
+    return {**_wire_terms(run, filters), "total": matching if top is None else min(top, matching)}
 
 
 def _wire_terms(run: ScoringRun, filters: Filters) -> dict[str, Any]:

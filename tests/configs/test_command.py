@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+import tracemalloc
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 from configs import command, days, files
-from configs.command import console, one_line, reported, write_json
+from configs.command import console, one_line, reported, write_json, write_json_list
 from configs.days import date_of, day_number
 from configs.errors import NotFoundError, SettingsError
 from configs.files import replacing
@@ -176,3 +177,23 @@ app(["one"])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+
+
+@pytest.mark.parametrize("rows", [[], [{"id": "a\nb", "why": ["ü", []]}], [{"id": 1}, {}, [2, {"n": None}]]])
+def test_a_json_list_is_written_as_if_at_once(rows: list[object], tmp_path: Path) -> None:
+    head = {"list": "churn-risk", "tiers": [], "total": len(rows)}
+    write_json(tmp_path / "whole.json", {**head, "customers": rows})
+    write_json_list(tmp_path / "rows.json", head, "customers", iter(rows))
+    assert (tmp_path / "rows.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_json_list_is_never_held_in_memory_and_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    tracemalloc.start()
+    write_json_list(tmp_path / "list.json", {"total": 20_000}, "customers", ({"id": f"{n:0200d}"} for n in range(20_000)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000 < (tmp_path / "list.json").stat().st_size
+    with pytest.raises(ValueError, match="JSON"):
+        write_json_list(tmp_path / "list.json", {"total": 2}, "customers", iter([1, math.nan]))
+    assert [file.name for file in tmp_path.iterdir()] == ["list.json"]
+    assert len(json.loads((tmp_path / "list.json").read_text())["customers"]) == 20_000

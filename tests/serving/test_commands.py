@@ -77,6 +77,15 @@ def test_the_list_as_csv_xlsx_and_json_is_the_same(tmp_path: Path) -> None:
     assert min(row["churn_risk"] for row in data["customers"]) >= 0.2
 
 
+@pytest.mark.usefixtures("at_home")
+def test_both_files_of_a_list_are_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Store] = []
+    published = Store.published
+    monkeypatch.setattr(Store, "published", lambda store: asked.append(store) or published(store))
+    assert run("list", "churn-risk", "--out", "list.csv", "--json", "list.json").exit_code == 0
+    assert len(asked) == 1
+
+
 def test_json_on_standard_output_is_nothing_but_json(at_home: Any) -> None:
     result = run("list", "churn-risk", "--tier", "Gold", "--json", "-")
     assert {row["tier"] for row in json.loads(result.stdout)["customers"]} == {"Gold"}
@@ -102,6 +111,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert 'there is no tier "gold"; did you mean "Gold"?' in refused("list", "churn-risk", "--tier", "gold")
     assert "from 0 to 1, found 40.0" in refused("list", "churn-risk", "--min-risk", "40")
     assert ".csv or .xlsx" in refused("list", "churn-risk", "--out", "list.xls")
+    assert 'written as .parquet or .pq, found "scores.csv"' in refused("score", "--out", "scores.csv")
     assert 'there is no customer "45"' in refused("explain", "45")
     assert "no settings file nowhere.yaml" in refused("explain", "45", "--config", "nowhere.yaml")
     assert "cannot be written" in refused("list", "churn-risk", "--out", "/proc/list.csv")

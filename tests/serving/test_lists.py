@@ -209,9 +209,11 @@ def test_the_wire_is_plain_json(store: Store, run: ScoringRun) -> None:
     assert (told["tiers"], told["min_risk"], told["scoring_run"], told["horizon_end"]) == (
         ["Gold"], 0.25, run.run_id, "2011-12-09",
     )  # fmt: skip
-    whole = wire_list(*churn_risk_rows(store, SETTINGS, Filters(("Gold",), 0.25)), page.filters)
-    assert whole["customers"][:3] == told["customers"]
-    assert whole["total"] == told["total"] == len(whole["customers"])
+    whole = wire_list(store, run, page.filters)
+    assert whole == {name: told[name] for name in list(told)[:-2]}
+    assert whole["total"] == len(all_rows(store, page.filters))
+    assert wire_list(store, run, page.filters, top=2)["total"] == 2
+    assert wire_list(store, run, page.filters, top=1000)["total"] == whole["total"]
 
 
 @pytest.mark.usefixtures("run")
