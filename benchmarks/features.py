@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from features.catalog import CATALOG
 from features.customers import customer_features, feature_frame
 from features.engine import connect, literal, relation_of
-from features.netting import UNITS_PER_ONE, canonical, with_history
+from features.netting import MONEY_UNIT, canonical, with_history
 
 ORDERS = 20_000_000
 ORDERS_PER_CUSTOMER = 13.3
@@ -87,10 +87,10 @@ class Measured:
 
 def history(rows: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Canonical orders out of generated ones, which need no netting: one row is one order."""
-    units = (nw.col("amount") * UNITS_PER_ONE).round()
+    units = (nw.col("amount") * MONEY_UNIT).round()
     summed = rows.with_columns(
         _units=units.cast(nw.Int64),
-        _item_units=(nw.col("items") * UNITS_PER_ONE).round().cast(nw.Int64),
+        _item_units=(nw.col("items") * MONEY_UNIT).round().cast(nw.Int64),
         _item_lines=nw.when(nw.col("items").is_null()).then(nw.lit(0)).otherwise(nw.lit(1)),
         _lines=nw.lit(1),
         _refund_lines=nw.when(nw.col("amount") < 0).then(nw.lit(1)).otherwise(nw.lit(0)),

@@ -14,6 +14,7 @@ from typing import Literal
 
 import narwhals as nw
 
+from features.netting import MONEY_UNIT
 from features.phrases import (
     Phrase,
     always,
@@ -25,7 +26,7 @@ from features.phrases import (
     percent,
     spent,
 )
-from features.sums import HALF_LIVES, MONEY_UNIT, SEASON_DAYS, SEASONS, WINDOWS, YEAR_OF_WEEKS, when
+from features.sums import HALF_LIVES, SEASON_DAYS, SEASONS, WINDOWS, YEAR_OF_WEEKS, when
 
 Expression = Callable[[int], nw.Expr]
 Group = Literal[

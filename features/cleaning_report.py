@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
-EPOCH = date(1970, 1, 1)
+from configs.days import date_of
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class CleaningReport:
     @property
     def first_date(self) -> date:
         """The first day with an order."""
-        return EPOCH + timedelta(days=self.first_order_day)
+        return date_of(self.first_order_day)
 
     @property
     def last_date(self) -> date:
         """The last day with an order."""
-        return EPOCH + timedelta(days=self.last_order_day)
+        return date_of(self.last_order_day)
 
     @property
     def history_days(self) -> int:

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from configs.errors import ColumnError
 from features.catalog import CATALOG, FEATURE_NAMES
 from features.engine import enough_memory
+from features.netting import HISTORY_COLUMNS
 from features.prepared import PreparedPlan
 from features.sums import sums, terms
 
-HISTORY = ("first_order_day", "previous_order_day", "spend_before")
-NEEDED = ("customer_id", "order_day", "amount", "items", *HISTORY)
+NEEDED = ("customer_id", "order_day", "amount", "items", *HISTORY_COLUMNS)
 """The columns of the canonical orders that the features read."""
 
 
@@ -85,7 +85,7 @@ def _check(columns: list[str]) -> None:
     missing = [name for name in NEEDED if name not in columns]
     if not missing:
         return
-    cure = "run features.orders.net_orders first" if set(missing) & set(HISTORY) else "give canonical orders"
+    cure = "run features.orders.net_orders first" if set(missing) & set(HISTORY_COLUMNS) else "give canonical orders"
     raise ColumnError(
         f"features need the columns {', '.join(NEEDED)}; missing: {', '.join(missing)} (found: {', '.join(columns[:20])}): {cure}"
     )

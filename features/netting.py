@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import narwhals as nw
 
-UNITS_PER_ONE = 10_000
-"""Sums are made in ten-thousandths."""
+MONEY_UNIT = 10_000
+"""All sums of money and items are made in ten-thousandths."""
 
 TYPED_COLUMNS = ("customer_id", "order_id", "ordered_at", "order_day", "amount", "items")
-ORDER_COLUMNS = (*TYPED_COLUMNS, "first_order_day", "previous_order_day", "spend_before")
-HISTORY_COLUMNS = ORDER_COLUMNS[len(TYPED_COLUMNS) :]
+HISTORY_COLUMNS = ("first_order_day", "previous_order_day", "spend_before")
+ORDER_COLUMNS = (*TYPED_COLUMNS, *HISTORY_COLUMNS)
 
 _NEVER = 2**31 - 1
 _DAY = ("customer_id", "order_day")
@@ -162,13 +162,13 @@ def _attributes(names: Sequence[str], known: Sequence[str]) -> list[str]:
 
 def _units(name: str) -> nw.Expr:
     """Ten-thousandths, halves rounded away from zero; floor is the same on every engine, round is not."""
-    size = (nw.col(name).abs() * UNITS_PER_ONE + 0.5).floor().cast(nw.Int64)
+    size = (nw.col(name).abs() * MONEY_UNIT + 0.5).floor().cast(nw.Int64)
     return nw.when(nw.col(name) < 0).then(-size).otherwise(size)
 
 
 def _amount(name: str) -> nw.Expr:
     """Ten-thousandths -> units. Polars divides by a constant by multiplying with its inverse: rounding heals it."""
-    return (nw.col(name).cast(nw.Float64) / UNITS_PER_ONE).round(4)
+    return (nw.col(name).cast(nw.Float64) / MONEY_UNIT).round(4)
 
 
 def _moment(name: str) -> nw.Expr:

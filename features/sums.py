@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from features.netting import MONEY_UNIT
+
 WINDOWS = (30, 60, 90, 180, 365, 730)
 HALF_LIVES = (30, 90, 180, 365)
 SEASON_DAYS = 90
 YEAR_OF_WEEKS = 364
 """Fifty-two whole weeks: the same season one year earlier begins on the same day of the week."""
 SEASONS = (1, 2)
-"""How many years before the horizon the same seasons lie."""
+"""How many years before the cutoff the same seasons begin."""
 
-MONEY_UNIT = 10_000
 WEIGHT_UNIT = 2**30
 LN2 = 0.693147180559945
 """ln 2 to fifteen digits: short enough that every engine reads the very same float64 out of an SQL literal."""
@@ -83,7 +84,7 @@ def sums(cutoff: int) -> dict[str, nw.Expr]:
 
 
 def season(cutoff: int, years: int) -> tuple[int, int]:
-    """First day, and the day after the last, of the season of the horizon ``years`` years before."""
+    """First day, and the day after the last, of the ``SEASON_DAYS`` from ``years`` years of weeks before the cutoff on."""
     first = cutoff - YEAR_OF_WEEKS * years
     return first, first + SEASON_DAYS
 
