@@ -6,7 +6,7 @@ from typing import Any
 
 import narwhals as nw
 
-MONEY_UNIT = 10_000
+from features.netting import MONEY_UNIT
 
 
 def horizon_labels(orders: nw.LazyFrame[Any], cutoff: int, horizon_days: int) -> nw.LazyFrame[Any]:
@@ -16,7 +16,7 @@ def horizon_labels(orders: nw.LazyFrame[Any], cutoff: int, horizon_days: int) ->
     amounts, refunds deducted, may be negative). Customers with neither have no row.
     """
     within = orders.filter(nw.col("order_day") >= cutoff, nw.col("order_day") < cutoff + horizon_days)
-    # Whole ten-thousandths add up exactly in any order, see features.catalog.
+    # Whole ten-thousandths add up exactly in any order, see features.sums.
     rows = within.select(
         "customer_id",
         purchase=(nw.col("amount") >= 0).cast(nw.Int64),
