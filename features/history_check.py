@@ -25,7 +25,7 @@ class HorizonSupport:
 def horizon_support(report: CleaningReport, settings: Settings) -> tuple[HorizonSupport, ...]:
     """The standard horizons, longest first, and the one of the settings where it is another.
 
-    Where ``horizon_days`` is ``auto``, the question is which ones it may choose; else which ones training would accept.
+    The one of the settings is supported where training accepts it, the others where ``auto`` may choose them.
     """
     wanted = () if settings.horizon_days == "auto" else (settings.horizon_days,)
     horizons = sorted({*HORIZON_CHOICES, *wanted}, reverse=True)
@@ -58,7 +58,7 @@ def _needed(horizon: int, settings: Settings) -> tuple[int, str]:
     """Days of history that a horizon needs, and where they come from."""
     before = settings.training.min_history_days
     thrice = HORIZONS_NEEDED * horizon
-    if settings.horizon_days == "auto" and thrice >= horizon + before:
+    if horizon != settings.horizon_days and thrice >= horizon + before:
         return thrice, f"{HORIZONS_NEEDED} x {horizon}"
     return horizon + before, f"the horizon and training.min_history_days: {before} before it"
 
@@ -69,7 +69,10 @@ def _support(horizon: int, report: CleaningReport, settings: Settings) -> Horizo
     if found < needed:
         reason = f"needs {needed} days of history ({why}), found {found}: {count(needed - found, 'day')} short"
         return HorizonSupport(horizon, supported=False, reason=reason)
-    return HorizonSupport(horizon, supported=True, reason=f"the history holds it {found / horizon:.1f} times")
+    reason = f"the history holds it {found / horizon:.1f} times"
+    if found < HORIZONS_NEEDED * horizon:
+        reason += f", set by horizon_days (auto wants {HORIZONS_NEEDED})"
+    return HorizonSupport(horizon, supported=True, reason=reason)
 
 
 def _span(report: CleaningReport) -> str:
