@@ -14,37 +14,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.settings import parse_settings, source_path
+from configs.settings import source_path
 from features.customers import feature_frame
-from features.orders import clean_orders
-from features.transactions import read_transactions
+from features.orders import Cleaned
 from models.btyd import Btyd
 from models.btyd_fit import _purchases, _search, fit_btyd
 from models.btyd_likelihood import PurchaseRows, collapse
 
-SAMPLE = {
-    "source": {
-        "path": "package:lifetimes/datasets/CDNOW_sample.txt",
-        "format": "csv",
-        "csv": {"delimiter": "|", "quote": "", "header": False, "column_names": ["line"]},
-    },
-    "columns": {
-        "customer_id": "substr(line, 8, 4)",
-        "ordered_at": "substr(line, 13, 8)",
-        "items": "substr(line, 22, 2)",
-        "amount": "substr(line, 25)",
-    },
-    "cleaning": {"date_format": "%Y%m%d", "exact_duplicates": "keep"},
-    "currency": "USD",
-}
 CUTOFF = (date(1997, 10, 1) - date(1970, 1, 1)).days
 
 
 @pytest.fixture(scope="module")
-def features() -> pd.DataFrame:
-    settings = parse_settings(SAMPLE, where="the golden test")
-    cleaned = clean_orders(read_transactions(settings.source), settings, today=date(1998, 7, 1))
-    return feature_frame(cleaned.orders, CUTOFF)
+def features(sample: Cleaned) -> pd.DataFrame:
+    return feature_frame(sample.orders, CUTOFF)
 
 
 @pytest.fixture(scope="module")

@@ -11,34 +11,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs.settings import Environment
+from configs.settings import Environment, Settings
 from models.registry import champion
 
 ROOT = Path(__file__).parent.parent.parent
-SAMPLE = {
-    "source": {
-        "path": "package:lifetimes/datasets/CDNOW_sample.txt",
-        "format": "csv",
-        "csv": {"delimiter": "|", "quote": "", "header": False, "column_names": ["line"]},
-    },
-    "columns": {
-        "customer_id": "substr(line, 8, 4)",
-        "ordered_at": "substr(line, 13, 8)",
-        "amount": "substr(line, 25)",
-    },
-    "cleaning": {"date_format": "%Y%m%d", "exact_duplicates": "keep"},
-    "currency": "USD",
-    "horizon_days": 90,
-    "training": {"max_cutoffs": 4, "boosting_rounds": 10},
-}
 
 
-def test_the_train_entry_point_registers_a_champion(tmp_path: Path) -> None:
+def test_the_train_entry_point_registers_a_champion(tmp_path: Path, sample_settings: Settings) -> None:
     programs = Path(sys.executable).parent
     if shutil.which("mlflow", path=str(programs)) is None or shutil.which("foretier", path=str(programs)) is None:
         pytest.skip("mlflow and foretier are not installed beside this Python: run make install")
     shutil.copytree(ROOT / "mlflow", tmp_path / "mlflow")
-    (tmp_path / "sample.yaml").write_text(yaml.safe_dump(SAMPLE))
+    quick = sample_settings.model_dump(mode="json") | {"training": {"max_cutoffs": 4, "boosting_rounds": 10}}
+    (tmp_path / "sample.yaml").write_text(yaml.safe_dump(quick))
     tracking = f"sqlite:///{tmp_path / '.foretier' / 'mlflow.db'}"
     (tmp_path / ".foretier").mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORETIER", "MLFLOW"))}
