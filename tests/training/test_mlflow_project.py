@@ -23,7 +23,7 @@ def test_the_train_entry_point_registers_a_champion(tmp_path: Path, sample_setti
         pytest.skip("mlflow and foretier are not installed beside this Python: run make install")
     shutil.copytree(ROOT / "mlflow", tmp_path / "mlflow")
     quick = sample_settings.model_dump(mode="json") | {"training": {"max_cutoffs": 4, "boosting_rounds": 10}}
-    (tmp_path / "sample.yaml").write_text(yaml.safe_dump(quick))
+    (tmp_path / "sample.yaml").write_text(yaml.safe_dump(quick, sort_keys=False))
     tracking = f"sqlite:///{tmp_path / '.foretier' / 'mlflow.db'}"
     (tmp_path / ".foretier").mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORETIER", "MLFLOW"))}
