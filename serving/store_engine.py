@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from configs.addresses import without_password
 from configs.errors import StoreError
 
 CONNECT_SECONDS = 10
@@ -146,12 +147,7 @@ def store_errors(address: URL) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
-        raise StoreError(f"the score store {readable(address)} {_what_happened(error, address)}") from None
-
-
-def readable(address: URL) -> str:
-    """Give the address with its password masked and without its options."""
-    return address.set(query={}).render_as_string(hide_password=True)
+        raise StoreError(f"the score store {without_password(address)} {_what_happened(error, address)}") from None
 
 
 def _what_happened(error: Exception, address: URL) -> str:
