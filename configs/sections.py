@@ -106,7 +106,17 @@ class Cleaning(Section):
         return rules
 
 
-class TierShares(Section):
+class TierPolicy(Section):
+    """What all ways to make tiers share: how far, and after how long, a customer of an earlier scoring run moves.
+
+    ``hysteresis``: share by which the value must cross a threshold; ``minimum_stay_days``: days before a downgrade.
+    """
+
+    hysteresis: Annotated[float, Field(strict=True, ge=0.0, le=0.9)] = 0.10
+    minimum_stay_days: Annotated[int, Field(strict=True, ge=0, le=36500)] = 0
+
+
+class TierShares(TierPolicy):
     """Tiers by share of customers, best first; the last tier takes the rest."""
 
     method: Literal["shares"] = "shares"
@@ -122,7 +132,7 @@ class TierShares(Section):
         return self
 
 
-class TierLimits(Section):
+class TierLimits(TierPolicy):
     """Tiers by predicted value in the horizon, in the currency; a customer at the limit is in the tier."""
 
     method: Literal["limits"]
@@ -139,7 +149,7 @@ class TierLimits(Section):
         return self
 
 
-class TierPareto(Section):
+class TierPareto(TierPolicy):
     """Tiers by cumulated share of predicted value: the best customers who hold the first 80 % of it, and the rest."""
 
     method: Literal["pareto"]
