@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.days import date_of
-from training.evaluation import SERVED, Coverage, Evaluation, Slice, TierOutcome
+from training.candidates import SERVED
+from training.evaluation_rows import Coverage, Evaluation, Slice, TierOutcome
 
 Floats = npt.NDArray[np.float64]
 

@@ -23,7 +23,8 @@ from features.orders import Cleaned
 from models import accuracy
 from models.fitting import fit
 from models.value_model import ValueModel
-from training.evaluation import PAST_SPEND, PERFECT, SERVED, Evaluation, _last_horizon, can_evaluate, evaluate, gain_curve
+from training.candidates import last_horizon
+from training.evaluation import PAST_SPEND, PERFECT, SERVED, Evaluation, can_evaluate, evaluate, gain_curve
 from training.panel import Plan, Snapshot, snapshot, training_set
 
 Floats = npt.NDArray[np.float64]
@@ -113,11 +114,11 @@ def test_each_rule_is_what_it_says(
 
 
 @pytest.mark.parametrize(("horizon", "window"), [(20, 30), (45, 30), (80, 90), (300, 365), (1000, 730)])
-def test_spend_of_the_last_horizon_is_scaled_from_the_nearest_window(
+def test_spend_of_thelast_horizon_is_scaled_from_the_nearest_window(
     honest: tuple[ValueModel, Snapshot], horizon: int, window: int
 ) -> None:
     features = honest[1].features
-    found = _last_horizon(features, horizon)
+    found = last_horizon(features, horizon)
     np.testing.assert_allclose(found, features[f"spend_{window}d"] / window * horizon, rtol=1e-12)
 
 
