@@ -8,6 +8,7 @@
     btyd.json tiers.json past_views.json
     settings.json          the resolved settings of the training run, without passwords
     metrics.json           accuracy on the held-back window
+    reference.json         distributions of features and predictions at training, to find drift; absent in older bundles
 
 No pickle, no customer, the same size for ten thousand and ten million customers, and the same bytes for the same input.
 The manifest is verified before anything else is parsed: a truncated text model would kill the process, and a flipped bit
@@ -32,12 +33,14 @@ from configs.files import replacing
 from features.catalog import FEATURE_NAMES
 from models.btyd import Btyd, Customer
 from models.past_views import PastViews
+from models.reference import Reference
 from models.tiers import Tiers
 from models.two_part import Calibration, TwoPart
 from models.value_model import Blend, ValueModel
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+REFERENCE = "reference.json"
 CHECKSUM = "manifest_sha256"
 LIBRARIES = ("lightgbm", "lifetimes", "numpy", "pandas", "scikit-learn", "scipy")
 
@@ -48,7 +51,7 @@ class Origin:
 
     ``as_of``: the first day not observed; ``cutoffs``: the training cutoffs, all integer days since 1970-01-01;
     ``fingerprint``: sha256 of the cleaned orders; ``settings``: resolved, without passwords; ``metrics``: accuracy on the
-    held-back window, by candidate.
+    held-back window, by candidate; ``reference``: what the customers of ``as_of`` looked like.
     """
 
     as_of: int
@@ -56,6 +59,7 @@ class Origin:
     fingerprint: str
     settings: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    reference: Reference | None = None
 
 
 def save_bundle(model: ValueModel, origin: Origin, folder: Path) -> None:
@@ -70,6 +74,8 @@ def save_bundle(model: ValueModel, origin: Origin, folder: Path) -> None:
         "settings.json": _json(origin.settings),
         "metrics.json": _json(origin.metrics),
     }
+    if origin.reference is not None:
+        files[REFERENCE] = _json(origin.reference.to_json())
     for name, text in files.items():
         _write(folder / name, text)
     manifest = _manifest(model, origin, files)
@@ -101,6 +107,15 @@ def load_bundle(folder: Path) -> ValueModel:
         tiers=Tiers.from_json(json.loads(texts["tiers.json"])),
         past_views=PastViews.from_json(json.loads(texts["past_views.json"])),
     )
+
+
+def load_reference(folder: Path) -> Reference | None:
+    """Verify and read the reference of a bundle; None where it was saved without one.
+
+    Raises BundleError: the file is missing or not the one that was written, or the bundle is of another format.
+    """
+    entry = read_manifest(folder)["files"].get(REFERENCE)
+    return None if entry is None else Reference.from_json(json.loads(_verified(folder / REFERENCE, entry)))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

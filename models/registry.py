@@ -17,9 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from configs.errors import RegistryError
+from configs.errors import BundleError, RegistryError
 from configs.settings import Environment
-from models.bundle import load_bundle
+from models.bundle import load_bundle, load_reference
+from models.reference import Reference
 from models.value_model import ValueModel
 
 if TYPE_CHECKING:
@@ -105,6 +106,29 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
         with registry_errors(environment):
             local = download_artifacts(artifact_uri=artifact_uri, dst_path=folder, tracking_uri=environment.tracking_url)
         return load_bundle(Path(local))
+
+
+def scored_by(environment: Environment, version: str) -> tuple[ValueModel, Reference | None] | None:
+    """The model of a version and its reference, to look back at what it scored; None where the version is gone.
+
+    A version whose features this program no longer computes, or of an older format, counts as gone. Raises RegistryError:
+    the registry cannot be reached.
+    """
+    client = open_tracking(environment)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with registry_errors(environment), TemporaryDirectory(prefix="foretier-bundle-") as folder:
+        try:
+            source = str(client.get_model_version(MODEL_NAME, version).source)
+            local = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=environment.tracking_url))
+            return load_bundle(local), load_reference(local)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return None
+        except BundleError:
+            return None
 
 
 def _quieten() -> None:
