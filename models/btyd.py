@@ -35,9 +35,12 @@ WIDE_TAU = 16.0
 class FitRecord:
     """How one set of parameters was found.
 
-    ``log_likelihood`` and ``gradient_norm`` (largest component per customer, in log-parameters) are those of the
-    likelihood of lifetimes without penalty; ``at_bound`` names the parameters that ended on a bound of the search;
-    ``tried`` lists the methods that were tried before, each with why it was left.
+    ``log_likelihood`` is that of lifetimes, without penalty. ``gradient_norm`` is the certificate: the largest slope per
+    customer, in log-parameters, of what was minimized (the likelihood of lifetimes with ``penalizer``, times in the
+    longest T), over the parameters that are free: not held (a and b under "nbd", the mean under "anchored") and not
+    pushing against a bound. ``at_bound`` names those that ended on a bound of the search; ``tried`` lists the methods
+    that were tried before, each with why it was left. Where nothing was fitted ("pooled"), ``converged`` is False,
+    ``rows`` 0, and ``tried`` says why.
     """
 
     converged: bool
@@ -58,14 +61,6 @@ class Customer:
     recency: float
     T: float
     monetary_value: float
-
-
-@dataclass(frozen=True)
-class BtydShapley:
-    """``base`` is the value of the reference; ``base + effects.sum(axis=1)`` is the value of each customer, in money."""
-
-    base: float
-    effects: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -103,6 +98,20 @@ class Btyd:
         x, t_x, age = _history(features)
         return np.exp(self._log_purchases_if_alive(x, age, horizon_days) + self._log_alive(x, t_x, age))
 
+    def purchases_if_alive(self, features: pd.DataFrame, horizon_days: npt.ArrayLike) -> Floats:
+        """Expected purchase days in the horizon of a customer who is alive at T: ``expected_purchases / probability_alive``."""
+        x, _, age = _history(features)
+        return np.exp(self._log_purchases_if_alive(x, age, horizon_days))
+
+    def purchase_probability(self, features: pd.DataFrame, horizon_days: float) -> Floats:
+        """P(at least one purchase in the horizon).
+
+        ``P(alive) * (1 - ((alpha + T) / (alpha + T + t)) ** (r + x))``: given alive, the rate is Gamma(r + x, alpha + T)
+        (Fader, Hardie & Lee 2005, section 4.3), and no purchase has the Laplace transform of that rate as its probability.
+        """
+        x, _, age = _history(features)
+        return self.probability_alive(features) * -np.expm1(-(self.r + x) * np.log1p(horizon_days / (self.alpha + age)))
+
     def probability_alive(self, features: pd.DataFrame) -> Floats:
         """P(not dropped out by T | x, t_x, T): brucehardie.com/notes/021.
 
@@ -118,23 +127,6 @@ class Btyd:
     def value(self, features: pd.DataFrame, horizon_days: npt.ArrayLike) -> Floats:
         """Expected money in the horizon: expected purchases times expected order value."""
         return self.expected_purchases(features, horizon_days) * self.expected_order_value(features)
-
-    def shapley(self, features: pd.DataFrame, horizon_days: float, reference: Customer) -> BtydShapley:
-        """Exact Shapley values of the value, in money, over its four inputs, against one reference customer.
-
-        All 16 coalitions are looked at: inputs in the coalition are the customer's, the others the reference's. ``recency``
-        moves as the silence since the last purchase, ``T - t_x``, which is what people mean by it. A mixture that is no
-        possible history is given its nearest meaning: silence is cut at T; and where frequency is not 0 but the silence
-        comes from a one-time buyer, hence says nothing about repeats, t_x is ``T x / (x + 1)``: where the last of x
-        purchases spread evenly over T is expected. ``monetary_value`` of a one-time buyer is the first purchase (see
-        above), so that input moves as one.
-        """
-        x, t_x, age = _history(features)
-        own = (x, _silence(x, t_x, age), age, self._observed_value(features, x))
-        count, last, span, money = (np.array([getattr(reference, name)], dtype=np.float64) for name in INPUTS)
-        worth = self._value_of_coalitions(own, (count, _silence(count, last, span), span, money), horizon_days)
-        effects = {name: _shapley_value(worth, player) for player, name in enumerate(INPUTS)}
-        return BtydShapley(float(worth[0][0]), pd.DataFrame(effects, index=features.index, columns=list(INPUTS)))
 
     def to_json(self) -> dict[str, Any]:
         """Plain text, finite floats, lists and dicts."""
@@ -194,28 +186,6 @@ class Btyd:
         weight = self.p * np.maximum(x, 1.0)
         return (self.p * self.v + weight * observed) / (weight + self.q - 1.0)
 
-    def _value_of_coalitions(self, own: tuple[Floats, ...], other: tuple[Floats, ...], horizon_days: float) -> list[Floats]:
-        """Return the value of the mixture of each coalition; bit i of its number says that input i is the customer's.
-
-        The value is a product of terms of fewer inputs each, so 16 coalitions need only 4 + 8 + 4 evaluations.
-        """
-        purchases: dict[int, Floats] = {}
-        alive: dict[int, Floats] = {}
-        money: dict[int, Floats] = {}
-        worth = []
-        for members in range(16):
-            x, silence, age, observed = (own[i] if members >> i & 1 else other[i] for i in range(4))
-            of_purchases, of_alive, of_money = members & 0b0101, members & 0b0111, members & 0b1001
-            if of_purchases not in purchases:
-                count, span = np.broadcast_arrays(x, age)
-                purchases[of_purchases] = self._log_purchases_if_alive(count, span, horizon_days)
-            if of_alive not in alive:
-                alive[of_alive] = self._log_alive(*_possible_history(x, silence, age))
-            if of_money not in money:
-                money[of_money] = self._order_value(x, observed)
-            worth.append(np.exp(purchases[of_purchases] + alive[of_alive]) * money[of_money])
-        return worth
-
 
 def typical_customer(features: pd.DataFrame) -> Customer:
     """A reference customer for ``Btyd.shapley``: medians of the four inputs among repeat buyers, if there are any."""
@@ -228,18 +198,6 @@ def typical_customer(features: pd.DataFrame) -> Customer:
 def _history(features: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     x, t_x, age = (features[name].to_numpy(np.float64) for name in ("frequency", "recency", "T"))
     return x, t_x, age
-
-
-def _silence(x: Floats, t_x: Floats, age: Floats) -> Floats:
-    """Days from the last purchase to T; NaN for one-time buyers, of whose repeats it says nothing."""
-    return np.where(x > 0.0, age - t_x, np.nan)
-
-
-def _possible_history(x: Floats, silence: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
-    """The nearest possible history (x, t_x, T) to a mixture of two customers: see ``Btyd.shapley``."""
-    x, silence, age = np.broadcast_arrays(x, silence, age)
-    last = np.where(np.isnan(silence), age * x / (x + 1.0), np.maximum(age - silence, 0.0))
-    return x, np.where(x > 0.0, last, 0.0), age
 
 
 def _mean_over_dropout(a: float, b: Floats, shape: Floats, tau: Floats) -> Floats:
@@ -263,16 +221,6 @@ def _gauss_mean(a: float, b: Floats, shape: Floats, tau: Floats, nodes: int) -> 
     p = np.maximum(rules[position, 0], np.finfo(np.float64).tiny)
     mean: Floats = np.einsum("ij,ij->i", rules[position, 1], -np.expm1(-shape * np.log1p(p * tau)) / p)
     return mean
-
-
-def _shapley_value(worth: list[Floats], player: int) -> Floats:
-    """Weighted mean of what the player adds to each coalition of the other three."""
-    total: Floats = np.zeros(1)
-    for members in range(16):
-        if members >> player & 1 == 0:
-            weight = (6, 2, 2, 6)[members.bit_count()] / 24.0
-            total = total + weight * (worth[members | 1 << player] - worth[members])
-    return total
 
 
 def _record_from_json(stored: dict[str, Any]) -> FitRecord:

@@ -1,4 +1,4 @@
-"""Fitting a value model: BTYD, both boosters, and, on cutoffs they have not seen, calibration and blend."""
+"""Fitting a value model: BTYD, both boosters, and, on cutoffs they have not seen, stacking, blend and intervals."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import brentq
 
 from configs.errors import HistoryError
 from configs.settings import Settings
 from features.catalog import FEATURE_NAMES
-from models.accuracy import normalized_gini
+from models.accuracy import normalized_gini, rank_correlation, top_capture
 from models.btyd import Btyd, typical_customer
 from models.btyd_fit import fit_btyd
+from models.intervals import residual_quantiles, spread_at
 from models.past_views import fit_past_views
-from models.season import Expectation, expectation, same_season
+from models.season import MOST_BUYERS, Expectation, expectation, same_season
+from models.stacking import UNLEARNED, Stacking, at_share, fit_stacking
 from models.tiers import learn_thresholds
-from models.two_part import Calibration, TwoPart, fit_calibration, fit_two_part, logistic
-from models.value_model import BTYD_INPUTS, Blend, ValueModel, btyd_value, model_inputs
+from models.two_part import TwoPart, fit_two_part, logistic
+from models.value_model import BTYD_INPUTS, Blend, Outlook, ValueModel, model_inputs, outlook
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -31,8 +32,12 @@ TUNING_CUTOFFS = 3
 FEWEST_SPENDERS = 10
 """Training rows with revenue in the horizon, below which there is nothing to learn amounts from."""
 BLEND_WEIGHTS = tuple(step / 10 for step in range(11))
-UNTUNED_WEIGHT = 0.5
-"""Both models alike, where the history is too short to compare them."""
+EQUAL_WEIGHT = 0.5
+"""Both models alike: where the history is too short to compare them, and what a learned weight is drawn to."""
+LEARNED_SHARE = 0.5
+"""How far a weight learned on at most three cutoffs, often of another season, is believed."""
+MOST_ONE_TIME = 2.0
+"""No further, either way, is the value of one-time buyers moved."""
 SEASON_FEATURES = ("season_sin", "season_cos")
 YEAR_DAYS = 365
 
@@ -65,20 +70,38 @@ class TrainingSet:
 def fit(training: TrainingSet, settings: Settings, *, progress: Progress = lambda _: None) -> ValueModel:
     """Fit a value model on everything known at ``training.as_of``.
 
-    Calibration and blend are learned on the last cutoffs, by a model fitted on those whose horizons had ended before; the
-    final boosters are then fitted on all cutoffs. Raises HistoryError: nobody bought, or everybody did, in the horizons.
+    Stacking, blend and the spread of outcomes are learned on the last cutoffs, by a model fitted on those whose horizons had
+    ended before; the final boosters are then fitted on all cutoffs. Raises HistoryError: nobody bought, or everybody did, in
+    the horizons.
     """
     _check(training)
     names = list(_input_names(training.cutoff))
-    progress("Trial fit for calibration and blend")
-    slope, weight = _tune(training, names, settings)
+    progress("Trial fit for stacking and blend")
+    learned = _tune(training, names, settings)
     progress("Buy-till-you-die model")
     btyd = fit_btyd(training.current)
     progress("Purchase and value models")
     inputs = model_inputs(training.features, btyd, training.horizon_days)
     two_part = _fit_two_part(inputs[names], training, settings)
     progress("Level, tiers and past-looking views")
-    return _at_todays_level(training, two_part, btyd, slope, weight, settings)
+    if learned is None:
+        seen = outlook(two_part, btyd, training.features, training.horizon_days, threads=settings.training.threads)
+        learned = _unlearned(training, seen)
+    return _at_todays_level(training, two_part, btyd, learned, settings)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What outcomes teach of putting both models together.
+
+    ``weight`` of the trees (0 to 1); ``one_time``: factor of the value of one-time buyers; ``log_ratios``: see
+    ``models.intervals.Spread``.
+    """
+
+    stacking: Stacking
+    weight: float
+    one_time: float
+    log_ratios: tuple[tuple[float, ...], ...]
 
 
 def _check(training: TrainingSet) -> None:
@@ -109,22 +132,43 @@ def _fit_two_part(inputs: pd.DataFrame, training: TrainingSet, settings: Setting
     )  # fmt: skip
 
 
-def _tune(training: TrainingSet, names: list[str], settings: Settings) -> tuple[float, float]:
-    """Slope of the calibration and blend weight, out of trial models' predictions of cutoffs they have not seen."""
+def _tune(training: TrainingSet, names: list[str], settings: Settings) -> Learned | None:
+    """What trial models' predictions of cutoffs they have not seen teach; None: the history is too short for a trial."""
     unseen = _tuning_rows(training)
     first_unseen = training.cutoff[unseen].min() if unseen.any() else training.cutoff.min()
     known = training.cutoff <= first_unseen - training.horizon_days
-    past = training.rows(known)
-    if (past.value > 0.0).sum() < FEWEST_SPENDERS or past.active.all():
-        return Calibration().slope, UNTUNED_WEIGHT
+    past, tuning = training.rows(known), training.rows(unseen)
+    if (past.value > 0.0).sum() < FEWEST_SPENDERS or past.active.all() or (tuning.value > 0.0).sum() < FEWEST_SPENDERS:
+        return None
     btyd = fit_btyd(training.features[training.cutoff == first_unseen])
-    inputs = model_inputs(training.features, btyd, training.horizon_days)[names]
-    trial = _fit_two_part(inputs[known], past, settings)
-    tuning, read, threads = training.rows(unseen), inputs[unseen], settings.training.threads
-    log_odds = trial.log_odds(read, threads=threads)
-    calibration = fit_calibration(log_odds, tuning.active)
-    value = trial.value(read, calibration.log_odds(log_odds), threads=threads)
-    return calibration.slope, _best_weight(tuning, value, btyd_value(read))
+    inputs = model_inputs(past.features, btyd, training.horizon_days)[names]
+    trial = _fit_two_part(inputs, past, settings)
+    seen = outlook(trial, btyd, tuning.features, training.horizon_days, threads=settings.training.threads)
+    stacking = fit_stacking(seen.margin, seen.btyd_log_odds, seen.one_time, tuning.active)
+    log_odds = seen.log_odds(stacking)
+    best = _best_weight(tuning, seen, log_odds)
+    weight = LEARNED_SHARE * best + (1.0 - LEARNED_SHARE) * EQUAL_WEIGHT
+    value = _blend(weight, 1.0, seen, log_odds).value(seen, log_odds)
+    one_time = _one_time_factor(tuning.value, value, seen.one_time)
+    value = value * np.where(seen.one_time, one_time, 1.0)
+    return Learned(stacking, weight, one_time, residual_quantiles(tuning.value, value, logistic(log_odds), tuning.cutoff))
+
+
+def _unlearned(training: TrainingSet, seen: Outlook) -> Learned:
+    """Both models alike; the spread is that of the training cutoffs themselves, all there is."""
+    log_odds = seen.log_odds(UNLEARNED)
+    at_level = at_share(UNLEARNED, log_odds, float(training.active.mean()))
+    log_odds = seen.log_odds(at_level)
+    value = _blend(EQUAL_WEIGHT, 1.0, seen, log_odds).value(seen, log_odds)
+    return Learned(UNLEARNED, EQUAL_WEIGHT, 1.0, residual_quantiles(training.value, value, logistic(log_odds), training.cutoff))
+
+
+def _one_time_factor(realised: Floats, predicted: Floats, one_time: npt.NDArray[np.bool_]) -> float:
+    """Realised / predicted share of one-time buyers in the total; 1 where it cannot be told."""
+    shares = [float(value[one_time].sum() / value.sum()) for value in (realised, predicted)]
+    if min(shares) <= 0.0:
+        return 1.0
+    return float(np.clip(shares[0] / shares[1], 1.0 / MOST_ONE_TIME, MOST_ONE_TIME))
 
 
 def _tuning_rows(training: TrainingSet) -> npt.NDArray[np.bool_]:
@@ -134,56 +178,69 @@ def _tuning_rows(training: TrainingSet) -> npt.NDArray[np.bool_]:
     return np.isin(training.cutoff, latest)
 
 
-def _best_weight(tuning: TrainingSet, two_part: Floats, btyd: Floats) -> float:
-    """The blend weight that ranks customers best on average over the cutoffs; of equals, the nearest to one half.
+def _best_weight(tuning: TrainingSet, seen: Outlook, log_odds: Floats) -> float:
+    """The weight of the trees that ranks customers best on average over the cutoffs; of equals, the nearest to one half.
 
-    Cutoffs after which nobody spent anything, or everybody the same, say nothing of rankings and are left out.
+    Best is the sum of normalized Gini, rank correlation and the capture of the best tenth. Cutoffs after which nobody spent
+    anything, or everybody the same, say nothing of rankings and are left out.
     """
     cutoffs = [tuning.cutoff == cutoff for cutoff in np.unique(tuning.cutoff)]
     telling = [rows for rows in cutoffs if np.ptp(tuning.value[rows]) > 0.0]
     if not telling:
-        return UNTUNED_WEIGHT
+        return EQUAL_WEIGHT
 
     def accuracy(weight: float) -> float:
-        score = weight * two_part / two_part.sum() + (1.0 - weight) * btyd / btyd.sum()
-        return float(np.mean([normalized_gini(tuning.value[rows], score[rows]) for rows in telling]))
+        score = _blend(weight, 1.0, seen, log_odds).value(seen, log_odds)
+        return float(np.mean([_ranking(tuning.value[rows], score[rows]) for rows in telling]))
 
-    return max(BLEND_WEIGHTS, key=lambda weight: (round(accuracy(weight), 6), -abs(weight - UNTUNED_WEIGHT)))
+    return max(BLEND_WEIGHTS, key=lambda weight: (round(accuracy(weight), 4), -abs(weight - EQUAL_WEIGHT)))
 
 
-def _at_todays_level(
-    training: TrainingSet, two_part: TwoPart, btyd: Btyd, slope: float, weight: float, settings: Settings
-) -> ValueModel:
-    """The model whose calibration intercept and blend give today's customers the buyers and revenue to expect of them.
+def _ranking(value: Floats, score: Floats) -> float:
+    correlation = rank_correlation(value, score)
+    return normalized_gini(value, score) + top_capture(value, score, 0.1) + (0.0 if np.isnan(correlation) else correlation)
 
-    Only slope and weight outlive the season they were learned in. Tier thresholds and past-looking views are learned on
-    the customers of today and frozen.
+
+def _blend(weight: float, one_time: float, seen: Outlook, log_odds: Floats, total: float = 1.0) -> Blend:
+    """The blend by which these customers' values sum to ``total``, the share ``weight`` of it by the trees.
+
+    Each model is brought to the same total before it is weighed. One-time buyers weigh ``one_time`` times as much, at that total.
     """
-    threads, horizon = settings.training.threads, training.horizon_days
-    inputs = model_inputs(training.current, btyd, horizon)
-    margin = two_part.log_odds(inputs, threads=threads)
-    expected = _expectation(training, btyd)
-    # Without a year to look back to, the boosters themselves say it, fitted on cutoffs all over the history.
-    buyers = expected.buyers if expected is not None else float(logistic(margin).mean())
-    two_part = replace(two_part, calibration=_at_share(slope, margin, buyers))
-    of_trees, of_btyd = two_part.value(inputs, two_part.log_odds(inputs, threads=threads), threads=threads), btyd_value(inputs)
-    blend = _blend(weight, float(of_trees.sum()), float(of_btyd.sum()), expected)
-    value = blend.value(of_trees, of_btyd)
+    chance = logistic(log_odds)
+    trees = weight / float(chance @ np.exp(seen.log_trees))
+    btyd = (1.0 - weight) / float(chance @ np.exp(seen.log_btyd))
+    level = total / float(Blend(trees, btyd, one_time).value(seen, log_odds).sum())
+    return Blend(trees * level, btyd * level, one_time)
+
+
+def _at_todays_level(training: TrainingSet, two_part: TwoPart, btyd: Btyd, learned: Learned, settings: Settings) -> ValueModel:
+    """The model whose intercept and blend give today's customers the buyers and revenue to expect of them.
+
+    Only slopes, weight and spread outlive the season they were learned in. Tier thresholds and past-looking views are learned
+    on the customers of today and frozen.
+    """
+    horizon = training.horizon_days
+    seen = outlook(two_part, btyd, training.current, horizon, threads=settings.training.threads)
+    expected = _expectation(training, btyd) or _both_models(seen, btyd, training.current, horizon)
+    stacking = at_share(learned.stacking, seen.log_odds(learned.stacking), expected.buyers)
+    log_odds = seen.log_odds(stacking)
+    blend = _blend(learned.weight, learned.one_time, seen, log_odds, expected.revenue)
+    value = blend.value(seen, log_odds)
     tiers = learn_thresholds(value, settings.tiers)
     views = fit_past_views(training.current, settings, horizon_days=horizon, predicted_tiers=tiers.assign(value))
     return ValueModel(
         horizon_days=horizon, currency=settings.currency, two_part=two_part, btyd=btyd,
-        btyd_reference=typical_customer(training.current), blend=blend, tiers=tiers, past_views=views,
+        btyd_reference=typical_customer(training.current), stacking=stacking, blend=blend,
+        spread=spread_at(value, learned.log_ratios), tiers=tiers, past_views=views,
     )  # fmt: skip
 
 
-def _blend(weight: float, of_trees: float, of_btyd: float, expected: Expectation | None) -> Blend:
-    """The blend of this weight at the expected total; without one, at the weighted mean of both models' totals.
-
-    Each model is brought to that total before it is weighed, as it was when the weight was chosen.
-    """
-    total = expected.revenue if expected is not None else weight * of_trees + (1.0 - weight) * of_btyd
-    return Blend(weight * total / of_trees if weight > 0.0 else 0.0, (1.0 - weight) * total / of_btyd if weight < 1.0 else 0.0)
+def _both_models(seen: Outlook, btyd: Btyd, current: pd.DataFrame, horizon_days: int) -> Expectation:
+    """Without a year to look back to: the mean of what both models say, the trees out of cutoffs all over the history."""
+    chance = logistic(seen.margin)
+    revenue = [float(chance @ np.exp(seen.log_trees)), float(btyd.value(current, float(horizon_days)).sum())]
+    buyers = [float(chance.mean()), float(btyd.purchase_probability(current, float(horizon_days)).mean())]
+    return Expectation(sum(revenue) / 2.0, min(sum(buyers) / 2.0, MOST_BUYERS))
 
 
 def _expectation(training: TrainingSet, btyd: Btyd) -> Expectation | None:
@@ -192,13 +249,3 @@ def _expectation(training: TrainingSet, btyd: Btyd) -> Expectation | None:
         return None
     then = training.rows(training.cutoff == year_ago)
     return expectation((btyd, training.current), (then.features, then.active, then.value), training.horizon_days)
-
-
-def _at_share(slope: float, margin: Floats, share: float) -> Calibration:
-    """The calibration of this slope by which the mean probability of ``margin`` is ``share``."""
-
-    def excess(intercept: float) -> float:
-        return float(logistic(slope * margin + intercept).mean()) - share
-
-    widest = 50.0 + slope * float(np.abs(margin).max())
-    return Calibration(slope, float(brentq(excess, -widest, widest, xtol=1e-12)))

@@ -35,14 +35,8 @@ class Expectation:
 
 
 def purchase_probability(btyd: Btyd, features: pd.DataFrame, horizon_days: int) -> Floats:
-    """P(at least one purchase in the horizon) by BTYD, one per customer.
-
-    ``P(alive) * (1 - ((alpha + T) / (alpha + T + t)) ** (r + x))``: given alive, the rate is Gamma(r + x, alpha + T)
-    (Fader, Hardie & Lee 2005, section 4.3), and no purchase has the Laplace transform of that rate as its probability.
-    """
-    waiting = btyd.alpha + features["T"].to_numpy(np.float64)
-    shape = btyd.r + features["frequency"].to_numpy(np.float64)
-    return btyd.probability_alive(features) * -np.expm1(shape * np.log(waiting / (waiting + horizon_days)))
+    """P(at least one purchase in the horizon) by BTYD, one per customer: ``Btyd.purchase_probability``."""
+    return btyd.purchase_probability(features, float(horizon_days))
 
 
 def same_season(cutoffs: npt.NDArray[np.int64], as_of: int) -> int | None:

@@ -35,27 +35,8 @@ LEAST_LEAF, MOST_LEAF, LEAF_SHARE = 5, 300, 0.005
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Platt scaling of the classifier's log-odds: ``probability = 1 / (1 + exp(-(slope * margin + intercept)))``.
-
-    Platt (1999), "Probabilistic outputs for support vector machines", eq. 1. Strictly rising, so it keeps every ranking.
-    """
-
-    slope: float = 1.0
-    intercept: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.intercept) and 0.0 < self.slope < np.inf):
-            raise ValueError(f"a calibration needs a finite slope above 0, found {self.slope} and {self.intercept}")
-
-    def log_odds(self, margin: npt.ArrayLike) -> Floats:
-        """Calibrated log-odds."""
-        return np.asarray(margin, dtype=np.float64) * self.slope + self.intercept
-
-
-@dataclass(frozen=True)
 class TwoPart:
-    """Both boosters, the columns they read in that order, and the calibration of the first.
+    """Both boosters and the columns they read, in that order.
 
     ``inputs`` in the methods is a frame that holds ``self.inputs`` among its columns.
     """
@@ -63,23 +44,26 @@ class TwoPart:
     inputs: tuple[str, ...]
     booster_purchase: lgb.Booster
     booster_value: lgb.Booster
-    calibration: Calibration
 
     def read(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """The columns that the boosters read, in their order."""
         return inputs[list(self.inputs)]
 
     def log_odds(self, inputs: pd.DataFrame, *, threads: int) -> Floats:
-        """Calibrated log-odds of a purchase in the horizon, one per row."""
-        return self.calibration.log_odds(_raw(self.booster_purchase, self.read(inputs), threads))
+        """Log-odds of a purchase in the horizon as the trees say them, one per row; not calibrated."""
+        return _raw(self.booster_purchase, self.read(inputs), threads)
+
+    def log_buyer_value(self, inputs: pd.DataFrame, *, threads: int) -> Floats:
+        """Logarithm of the expected net revenue in the horizon of a customer who buys in it."""
+        return _raw(self.booster_value, self.read(inputs), threads)
 
     def value(self, inputs: pd.DataFrame, log_odds: Floats, *, threads: int) -> Floats:
         """Expected net revenue in the horizon: probability of a purchase times the expected value of a buyer."""
-        return np.exp(log_logistic(log_odds) + _raw(self.booster_value, self.read(inputs), threads))
+        return np.exp(log_logistic(log_odds) + self.log_buyer_value(inputs, threads=threads))
 
 
 def fit_two_part(inputs: pd.DataFrame, active: Floats, value: Floats, *, rounds: int, seed: int, threads: int) -> TwoPart:
-    """Fit both parts; not yet calibrated.
+    """Fit both parts.
 
     ``inputs`` (rows x inputs, float64, NaN = missing), ``active`` 0 or 1, ``value`` net revenue in the horizon. Rows with
     a purchase but no net revenue (all refunded, below 1 % of buyers in the logs tried) teach the first part only: the gamma
@@ -90,27 +74,7 @@ def fit_two_part(inputs: pd.DataFrame, active: Floats, value: Floats, *, rounds:
         inputs=tuple(inputs.columns),
         booster_purchase=_boost(inputs, active, "binary", rounds=rounds, seed=seed, threads=threads),
         booster_value=_boost(inputs[buyers], value[buyers], "gamma", rounds=rounds, seed=seed, threads=threads),
-        calibration=Calibration(),
     )
-
-
-def fit_calibration(margin: Floats, active: Floats) -> Calibration:
-    """Fit Platt scaling on margins of a model that has not seen these outcomes; the identity where they teach nothing.
-
-    The targets are not 1 and 0 but ``(buyers + 1) / (buyers + 2)`` and ``1 / (others + 2)`` (Platt 1999, section 2.2), so that
-    the slope stays finite where a margin parts the buyers from the others.
-    """
-    if active.min() == active.max() or np.ptp(margin) == 0.0:
-        return Calibration()
-    from sklearn.linear_model import LogisticRegression
-
-    buyers = float(active.sum())
-    target = np.where(active > 0.0, (buyers + 1.0) / (buyers + 2.0), 1.0 / (len(active) - buyers + 2.0))
-    rows, outcomes = np.concatenate([margin, margin]), np.repeat([1.0, 0.0], len(margin))
-    weights = np.concatenate([target, 1.0 - target])
-    fitted = LogisticRegression(C=np.inf).fit(rows.reshape(-1, 1), outcomes, sample_weight=weights)
-    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    return Calibration(slope, intercept) if slope > 0.0 else Calibration()
 
 
 def logistic(log_odds: npt.ArrayLike) -> Floats:

@@ -1,20 +1,22 @@
 """The value model: catalog features in, predictions and their drivers out. Frozen, and the same for one row or millions.
 
-Let z be the calibrated log-odds of a purchase in the horizon, m the expected value of a buyer (two-part model) and b the
-expected value by BTYD. Then
+Let z be the log-odds of a purchase in the horizon (``models.stacking``: of trees and BTYD), m the expected value of a buyer by
+the trees and q the same by BTYD. Then
 
     p = 1 / (1 + exp(-z))                            purchase_probability; churn_risk = 1 - p
-    v = two_part * p * m + btyd * b                  predicted_value, with two frozen factors (see ``Blend``)
+    v = p * (two_part * m + btyd * q)                predicted_value, with frozen factors (see ``Blend``)
     value_if_active = v / p                          value_at_risk = value_if_active * churn_risk
 
-so that value and churn can never contradict each other. z and ln(p m) are sums of contributions, which become probability
-and money by the logarithmic mean (see ``ValueModel.drivers``).
+so that value and churn can never contradict each other. z, ln(p m) and ln(p q) are sums of contributions, which become
+probability and money by the logarithmic mean (see ``ValueModel.drivers``). Other horizons than the trained one follow
+``models.horizons``, the interval ``models.intervals``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +25,12 @@ import pandas as pd
 from configs.errors import BundleError
 from features.catalog import CATALOG, FEATURE_NAMES, GROUPS
 from models.btyd import Btyd, Customer
+from models.btyd_shapley import log_buyer_value_shapley, log_odds_shapley
+from models.horizons import next_order_days, time_shape
+from models.intervals import HIGH, LOW, Spread
 from models.past_views import PastViews
 from models.prediction import PREDICTION_COLUMNS, Drivers
+from models.stacking import Stacking, btyd_log_odds
 from models.tiers import Tiers
 from models.tree_shapley import tree_shapley
 from models.two_part import TwoPart, log_logistic, logistic
@@ -41,103 +47,213 @@ _GROUP_OF_INPUT = {
     "btyd_probability_alive": "recency",
     "btyd_expected_order_value": "order_value",
 }
-# BTYD takes its recency as silence: see Btyd.shapley.
+# BTYD takes its recency as silence: see models.btyd_shapley.
 _GROUP_OF_BTYD = {"frequency": "order_history", "recency": "recency", "T": "tenure", "monetary_value": "order_value"}
+_RHYTHM = GROUP_NAMES.index("order_history")
+"""Where contributions of a customer's own rhythm go: of being a one-time buyer, and of the shape of time."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """How the two-part value and the BTYD value become one: ``two_part * their value + btyd * its value``.
+    """How the value of a buyer by the trees and by BTYD become one.
 
+    ``two_part * m + btyd * q``, times ``one_time`` for one-time buyers.
     Both factors hold a weight (they would sum to 1) and the level at which that model is believed.
     """
 
     two_part: float
     btyd: float
+    one_time: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (0.0 <= self.two_part < np.inf and 0.0 <= self.btyd < np.inf and self.two_part + self.btyd > 0.0):
-            raise ValueError(f"a blend needs two factors of 0 or more, not both 0, found {self}")
+        finite = 0.0 <= self.two_part < np.inf and 0.0 <= self.btyd < np.inf and 0.0 < self.one_time < np.inf
+        if not (finite and self.two_part + self.btyd > 0.0):
+            raise ValueError(f"a blend needs two factors of 0 or more, not both 0, and one above 0, found {self}")
 
-    def value(self, two_part: Floats, btyd: Floats) -> Floats:
-        """The blended value, one per customer."""
-        return self.two_part * two_part + self.btyd * btyd
+    def value(self, outlook: Outlook, log_odds: Floats) -> Floats:
+        """The blended value in the trained horizon, one per customer."""
+        of_buyer = self.two_part * np.exp(outlook.log_trees) + self.btyd * np.exp(outlook.log_btyd)
+        return logistic(log_odds) * of_buyer * np.where(outlook.one_time, self.one_time, 1.0)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What both models say of each customer, before they are put together.
+
+    ``margin`` and ``btyd_log_odds``: log-odds of a purchase by the trees and by BTYD; ``log_trees`` and ``log_btyd``: logarithm
+    of the expected value of a buyer; ``one_time``: has bought on one day only.
+    """
+
+    margin: Floats
+    btyd_log_odds: Floats
+    log_trees: Floats
+    log_btyd: Floats
+    one_time: npt.NDArray[np.bool_]
+
+    def log_odds(self, stacking: Stacking) -> Floats:
+        """Log-odds of a purchase out of both models."""
+        return stacking.log_odds(self.margin, self.btyd_log_odds, self.one_time)
 
 
 @dataclass(frozen=True)
 class ValueModel:
-    """Everything a prediction needs. ``features`` in the methods is what ``features.customers.feature_frame`` gives."""
+    """Everything a prediction needs. ``features`` in the methods is what ``features.customers.feature_frame`` gives.
+
+    ``grade``: A to D (``training.grade``), None where the model was not graded.
+    """
 
     horizon_days: int
     currency: str
     two_part: TwoPart
     btyd: Btyd
     btyd_reference: Customer
+    stacking: Stacking
     blend: Blend
+    spread: Spread
     tiers: Tiers
     past_views: PastViews
+    grade: str | None = None
 
-    def predict(self, features: pd.DataFrame, *, as_of: int, threads: int = 1) -> pd.DataFrame:
+    def predict(self, features: pd.DataFrame, *, as_of: int, threads: int = 1, horizon_days: int | None = None) -> pd.DataFrame:
         """Predictions of every customer: index of ``features``, columns ``PREDICTION_COLUMNS``.
 
-        ``as_of`` is the cutoff of ``features`` (integer day, the first not observed). Raises BundleError: the columns are not
-        those the model was trained on, in that order.
+        ``as_of`` is the cutoff of ``features`` (integer day, the first not observed). ``horizon_days``: another horizon than
+        the trained one, at least 1; tiers, their probability and the next order do not depend on it. Raises BundleError: the
+        columns are not those the model was trained on, in that order.
         """
-        inputs = model_inputs(features, self.btyd, self.horizon_days)
-        log_odds = self.two_part.log_odds(inputs, threads=threads)
-        value = self.blend.value(self.two_part.value(inputs, log_odds, threads=threads), btyd_value(inputs))
-        churn_risk = logistic(-log_odds)
-        value_if_active = value / logistic(log_odds)
-        tier = self.tiers.assign(value)
+        seen = outlook(self.two_part, self.btyd, features, self.horizon_days, threads=threads)
+        log_odds = seen.log_odds(self.stacking)
+        trained_value = self.blend.value(seen, log_odds)
+        tier = self.tiers.assign(trained_value)
+        shape = time_shape(self.btyd, features, self.horizon_days, horizon_days or self.horizon_days)
+        value, log_churn = trained_value * shape.value, log_logistic(-log_odds) * shape.hazard
+        churn_risk, probability = np.exp(log_churn), -np.expm1(log_churn)
+        if_active = value / probability
+        orders = np.maximum(probability, value / self.btyd.expected_order_value(features))
+        days = next_order_days(self.btyd, features, self.horizon_days, log_logistic(-log_odds))
+        group = self.spread.group(trained_value)
         numbers = {
             "predicted_value": value,
-            "purchase_probability": logistic(log_odds),
+            "purchase_probability": probability,
             "churn_risk": churn_risk,
-            "value_if_active": value_if_active,
-            "value_at_risk": value_if_active * churn_risk,
+            "value_if_active": if_active,
+            "value_at_risk": if_active * churn_risk,
             "tier": tier,
             "last_order_day": (as_of - features["days_since_last_order"].to_numpy()).astype(np.int64),
             "order_count": features["order_count"].to_numpy().astype(np.int64),
             "total_spend": features["total_spend"].to_numpy(),
+            "value_low": self.spread.quantile(LOW, churn_risk, if_active, group),
+            "value_high": self.spread.quantile(HIGH, churn_risk, if_active, group),
+            **self._tier_outlook(trained_value, log_odds, group),
+            "expected_orders": orders,
+            "expected_order_value": value / orders,
+            "next_order_day": as_of + days - 1.0,
         }
         views = self.past_views.apply(features, tier)
         columns = {**numbers, **{name: views[name].to_numpy() for name in views.columns}}
         return pd.DataFrame({name: columns[name] for name in PREDICTION_COLUMNS}, index=features.index)
 
-    def drivers(self, features: pd.DataFrame, *, threads: int = 1) -> Drivers:
+    def _tier_outlook(self, value: Floats, log_odds: Floats, group: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[Any]]:
+        """How likely what is spent in the trained horizon lies in the tier, and whether its interval reaches another one."""
+        churn_risk, if_active = logistic(-log_odds), value / logistic(log_odds)
+        low, high = (self.spread.quantile(level, churn_risk, if_active, group) for level in (LOW, HIGH))
+        rank = self.tiers.rank(value)
+        # Between the last tier and its lower end lies nothing: all below the last threshold is in it.
+        bounds = np.concatenate([[np.inf], self.tiers.thresholds, [0.0]])
+        below = (
+            np.where(bound > 0.0, self.spread.below(np.maximum(bound, 1e-300), churn_risk, if_active, group), 0.0)
+            for bound in (bounds[rank], bounds[rank + 1])
+        )
+        upper, lower = below
+        return {
+            "tier_probability": np.clip(upper - lower, 0.0, 1.0),
+            "uncertain": self.tiers.rank(low) != self.tiers.rank(high),
+        }
+
+    def drivers(self, features: pd.DataFrame, *, threads: int = 1, horizon_days: int | None = None) -> Drivers:
         """Exact drivers of every customer's value and churn risk.
 
-        TreeSHAP contributions c to the logarithm of the two-part value become money by the logarithmic mean,
+        Contributions to the log-odds are TreeSHAP's of the trees and the exact Shapley values of BTYD, by their slopes; those
+        to the logarithm of a buyer's value likewise. A contribution c to ln x becomes money by the logarithmic mean,
         ``c * (x - x0) / (ln x - ln x0)``, where x0 is the average; those to the log-odds become probability, and parts of
-        ln p, by the same rule on their own scales. BTYD's part is its exact Shapley values in money. All are summed by
-        driver group.
+        ln p, by the same rule on their own scales. All are summed by driver group. For another horizon than the trained one
+        they follow the customer's curve (``models.horizons``), whose difference to the average one counts as order history.
         """
         inputs = self.two_part.read(model_inputs(features, self.btyd, self.horizon_days))
-        odds, chance = self._chance_parts(inputs, threads)
+        odds, chance = self._chance_parts(features, inputs, threads)
         log_odds = odds + chance.sum(axis=1)
-        to_log_chance = _mean_slope(log_logistic, _logistic_of_opposite, log_odds, odds)[:, None]
-        buyer, value = tree_shapley(self.two_part.booster_value, inputs, threads=threads)
-        two_part_average, two_part = _money(float(log_logistic(odds)) + buyer, chance * to_log_chance + value)
-        shapley = self.btyd.shapley(features, self.horizon_days, self.btyd_reference)
-        of_trees = _by_group(self.two_part.inputs, _GROUP_OF_INPUT)
-        of_btyd = _by_group(shapley.effects.columns, _GROUP_OF_BTYD)
-        to_churn = -_mean_slope(logistic, _logistic_slope, log_odds, odds)[:, None]
+        log_chance = chance * _mean_slope(log_logistic, _logistic_of_opposite, log_odds, odds)[:, None]
+        log_churn = chance * _mean_slope(_log_churn, _log_churn_slope, log_odds, odds)[:, None]
+        average, value = self._value_parts(features, inputs, float(log_logistic(odds)), log_chance, threads)
+        asked = horizon_days or self.horizon_days
+        own = time_shape(self.btyd, features, self.horizon_days, asked)
+        usual = time_shape(self.btyd, self._reference_features(), self.horizon_days, asked)
+        value = value * own.value[:, None]
+        value[:, _RHYTHM] += average * (own.value - usual.value)
+        log_average = float(_log_churn(np.array(odds)) * usual.hazard[0])
+        log_churn = log_churn * own.hazard[:, None]
+        log_churn[:, _RHYTHM] += _log_churn(np.array(odds)) * (own.hazard - usual.hazard)
+        churn_average, churn = _money(log_average, log_churn)
 
         def frame(parts: Floats) -> pd.DataFrame:
             return pd.DataFrame(parts, index=features.index, columns=list(GROUP_NAMES))
 
         return Drivers(
-            value_average=self.blend.two_part * two_part_average + self.blend.btyd * shapley.base,
-            churn_average=float(logistic(-odds)),
-            value=frame(self.blend.two_part * two_part @ of_trees + self.blend.btyd * shapley.effects.to_numpy() @ of_btyd),
-            churn=frame(chance * to_churn @ of_trees),
+            value_average=average * float(usual.value[0]), churn_average=churn_average, value=frame(value), churn=frame(churn)
         )
 
-    def _chance_parts(self, inputs: pd.DataFrame, threads: int) -> tuple[float, Floats]:
-        """Base and contributions of the calibrated log-odds."""
-        base, parts = tree_shapley(self.two_part.booster_purchase, inputs, threads=threads)
-        calibration = self.two_part.calibration
-        return calibration.slope * base + calibration.intercept, calibration.slope * parts
+    def _chance_parts(self, features: pd.DataFrame, inputs: pd.DataFrame, threads: int) -> tuple[float, Floats]:
+        """Base and contributions (customers x groups) of the log-odds."""
+        base, trees = tree_shapley(self.two_part.booster_purchase, inputs, threads=threads)
+        btyd = log_odds_shapley(self.btyd, features, float(self.horizon_days), self.btyd_reference)
+        parts = self.stacking.trees * trees @ _by_group(inputs.columns, _GROUP_OF_INPUT)
+        parts += self.stacking.btyd * btyd.effects.to_numpy() @ _by_group(btyd.effects.columns, _GROUP_OF_BTYD)
+        parts[:, _RHYTHM] += self.stacking.one_time * is_one_time(features)
+        return self.stacking.trees * base + self.stacking.btyd * btyd.base + self.stacking.intercept, parts
+
+    def _value_parts(
+        self, features: pd.DataFrame, inputs: pd.DataFrame, log_chance_average: float, log_chance: Floats, threads: int
+    ) -> tuple[float, Floats]:
+        """Average and contributions (customers x groups) of the value in the trained horizon, in money."""
+        base, trees = tree_shapley(self.two_part.booster_value, inputs, threads=threads)
+        btyd = log_buyer_value_shapley(self.btyd, features, float(self.horizon_days), self.btyd_reference)
+        log_chance = log_chance.copy()
+        log_chance[:, _RHYTHM] += np.log(self.blend.one_time) * is_one_time(features)
+        average, total = 0.0, np.zeros_like(log_chance)
+        for factor, log_average, parts in (
+            (self.blend.two_part, base, trees @ _by_group(inputs.columns, _GROUP_OF_INPUT)),
+            (self.blend.btyd, btyd.base, btyd.effects.to_numpy() @ _by_group(btyd.effects.columns, _GROUP_OF_BTYD)),
+        ):
+            of_model, money = _money(log_chance_average + log_average, log_chance + parts)
+            average, total = average + factor * of_model, total + factor * money
+        return average, total
+
+    def _reference_features(self) -> pd.DataFrame:
+        """The customer against whom BTYD is explained, as BTYD reads it."""
+        reference = self.btyd_reference
+        return pd.DataFrame([{**asdict(reference), "order_value_mean": reference.monetary_value}])
+
+
+def outlook(two_part: TwoPart, btyd: Btyd, features: pd.DataFrame, horizon_days: int, *, threads: int) -> Outlook:
+    """What both models say of each customer in the trained horizon. Raises BundleError as ``model_inputs`` does."""
+    inputs = model_inputs(features, btyd, horizon_days)
+    chance, horizon = btyd.purchase_probability(features, float(horizon_days)), float(horizon_days)
+    # Whether the customer is alive cancels out of E[Y] / P(Y > 0), and may be too small to divide by.
+    alive = features.assign(recency=np.where(features["frequency"] > 0.0, features["T"], 0.0))
+    likely = btyd.purchase_probability(alive, horizon) / btyd.probability_alive(alive)
+    of_buyer = btyd.purchases_if_alive(features, horizon) / likely * inputs["btyd_expected_order_value"].to_numpy(np.float64)
+    return Outlook(
+        margin=two_part.log_odds(inputs, threads=threads),
+        btyd_log_odds=btyd_log_odds(chance),
+        log_trees=two_part.log_buyer_value(inputs, threads=threads),
+        log_btyd=np.log(np.maximum(of_buyer, np.finfo(np.float64).tiny)),
+        one_time=is_one_time(features),
+    )
+
+
+def is_one_time(features: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each customer has bought on one day only."""
+    return np.asarray(features["frequency"].to_numpy(np.float64) == 0.0)
 
 
 def model_inputs(features: pd.DataFrame, btyd: Btyd, horizon_days: int) -> pd.DataFrame:
@@ -178,8 +294,13 @@ def _money(log_average: float, log_parts: Floats) -> tuple[float, Floats]:
     return float(np.exp(log_average)), log_parts * _mean_slope(np.exp, np.exp, log_value, log_average)[:, None]
 
 
-def _logistic_slope(log_odds: Floats) -> Floats:
-    return logistic(log_odds) * logistic(-log_odds)
+def _log_churn(log_odds: Floats) -> Floats:
+    """Logarithm of the churn risk."""
+    return log_logistic(-log_odds)
+
+
+def _log_churn_slope(log_odds: Floats) -> Floats:
+    return -logistic(log_odds)
 
 
 def _logistic_of_opposite(log_odds: Floats) -> Floats:
