@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import narwhals as nw
@@ -102,7 +103,8 @@ class Comparison:
     bought less the share expected to; ``ranking``, the normalized Gini of the predicted value; ``over_past_spend``, how much that
     is above ranking by past spend. Without ``FEWEST_BUYERS`` buyers there are none.
     ``coverage``: share of the 80 % intervals that held, once the horizon is complete.
-    ``exact_shape``: whether the model that scored the run said what to expect of the observed days.
+    ``exact_shape``: whether the model that scored the run said what to expect of the observed days. ``hindsight``: whether the
+    run was made for a day before the end of what its model had learned from, so that it says nothing of how good the model is.
     """
 
     run_id: int
@@ -118,6 +120,7 @@ class Comparison:
     figures: Mapping[str, Interval]
     coverage: float | None
     exact_shape: bool
+    hindsight: bool
 
     @property
     def complete(self) -> bool:
@@ -156,16 +159,28 @@ def monitor(
 
     ``used_model(version)`` gives the model of a version, or None where it is gone. Calls ``progress`` once for each run.
     """
+    known_model = cache(used_model)
     comparisons: list[Comparison] = []
     found: tuple[tuple[Drift, ...] | None, str | None] = (None, "there is no scoring run")
     for run in runs:
         progress(f"Run {run.run_id}")
-        used = used_model(run.model_version)
+        used = known_model(run.model_version)
         features = feature_frame(orders, run.as_of)
         if not comparisons:
             found = _drift_of(run, features, used, observed_until)
         comparisons.append(compare(run, orders, features, observed_until, used, threads=threads))
     return Monitoring(observed_until, tuple(comparisons), *found)
+
+
+def first_day_not_observed(last_order_day: int, today: int, as_of: int | None = None) -> int:
+    """Where the observation of a log ends: the day after its last order, earlier where ``as_of`` says so, never after ``today``.
+
+    Days after the last order may not have been delivered yet, and today is not over: no silence of theirs counts as churn.
+
+    >>> first_day_not_observed(100, today=100), first_day_not_observed(100, today=150), first_day_not_observed(100, 150, as_of=90)
+    (100, 101, 90)
+    """
+    return min(last_order_day + 1, today, last_order_day + 1 if as_of is None else as_of)
 
 
 def compare(
@@ -190,6 +205,7 @@ def compare(
         figures=_intervals(customers),
         coverage=_coverage(customers) if days == run.horizon_days else None,
         exact_shape=used is not None or days == run.horizon_days,
+        hindsight=used is not None and used.reference is not None and run.as_of < used.reference.as_of,
     )  # fmt: skip
 
 

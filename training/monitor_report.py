@@ -50,7 +50,7 @@ def monitoring_as_dict(monitoring: Monitoring, judgement: Verdict) -> dict[str, 
 
 def shown_run(comparisons: Sequence[Comparison]) -> Comparison | None:
     """The run to show in detail: the latest complete one, else the one of which most has passed; None where none has begun."""
-    begun = [one for one in comparisons if one.observed_days > 0 and one.total.customers > 0]
+    begun = [one for one in comparisons if one.observed_days > 0 and one.total.customers > 0 and not one.hindsight]
     return max(begun, key=lambda one: (one.observed_days / one.horizon_days, one.as_of, one.run_id), default=None)
 
 
@@ -59,7 +59,8 @@ def runs_table(monitoring: Monitoring) -> Table:
     table = Table(
         title=f"Past runs, observed to before {date_of(monitoring.observed_until)}",
         caption="Predicted: for the days that have passed. Ratio: realised / predicted, with its 90 % interval. "
-        "Gini: 1 = perfect ranking. Over spend: Gini above that of ranking by past spend. Undecided: have not bought, and still may.",
+        "Gini: 1 = perfect ranking. Over spend: Gini above that of ranking by past spend. Undecided: have not bought, and still "
+        "may. * scored by a model that had already learned from these days.",
         title_justify="left",
         caption_justify="left",
     )
@@ -70,7 +71,8 @@ def runs_table(monitoring: Monitoring) -> Table:
     for run in monitoring.comparisons:
         total = run.total
         table.add_row(
-            str(run.run_id), date_of(run.as_of).isoformat(), run.model_version, f"{run.observed_days}/{run.horizon_days}",
+            str(run.run_id), date_of(run.as_of).isoformat(), f"{run.model_version}{'*' * run.hindsight}",
+            f"{run.observed_days}/{run.horizon_days}",
             f"{total.predicted_value:,.0f}", f"{total.realised_value:,.0f}",
             _ratio(run), _figure(run, "ranking", ".3f"), _figure(run, "over_past_spend", "+.3f"),
             _share(total.churned), f"{total.undecided:,}", style="" if run.complete else "dim",

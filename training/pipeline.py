@@ -17,6 +17,7 @@ from features.history_check import resolve_horizon
 from features.orders import Cleaned
 from models.bundle import Origin, save_bundle
 from models.fitting import FIT_STEPS, fit
+from models.reference import reference_of
 from models.registry import BUNDLE_FOLDER, load_logged_bundle, move_champion, open_tracking, register_bundle, registry_errors
 from models.value_model import ValueModel
 from training.evaluation import Evaluation, can_evaluate, evaluate
@@ -76,10 +77,13 @@ def train(
         current = feature_frame(cleaned.orders, planned.as_of)
         known = [sampled(snapshots[cutoff], _rows(planned, settings), settings.training.seed) for cutoff in planned.final]
         model = fit(training_set(known, current, planned.as_of, planned.horizon_days), settings, progress=progress)
+        earlier = {one.cutoff: one.features for one in known}
+        reference = reference_of(model, current, planned.as_of, earlier, threads=settings.training.threads)
         progress("Logging to MLflow")
         origin = Origin(
             as_of=planned.as_of, cutoffs=planned.final, fingerprint=cleaned.report.fingerprint,
             settings=settings.without_secrets(), metrics=evaluation.as_dict() if evaluation else {"not_evaluated": reason},
+            reference=reference,
         )  # fmt: skip
         with TemporaryDirectory(prefix="foretier-bundle-") as folder:
             save_bundle(model, origin, Path(folder) / BUNDLE_FOLDER)

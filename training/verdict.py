@@ -90,7 +90,7 @@ def label(name: str) -> str:
 
 def _judged(own: Sequence[Comparison]) -> Comparison | None:
     """The run to judge the model by: the latest complete one, else the one of which most has passed, if that is enough."""
-    telling = [one for one in own if one.figures]
+    telling = [one for one in own if one.figures and not one.hindsight]
     complete = [one for one in telling if one.complete]
     if complete:
         return max(complete, key=lambda one: (one.as_of, one.run_id))
@@ -103,7 +103,7 @@ def _ranking(judged: Comparison, own: Sequence[Comparison]) -> list[tuple[State,
     if over is not None and over.high < 0.0:
         found = f"the ranking has decayed: sorting by past spend would have found the value of {_which(judged)} better, by "
         return [("ranking decayed", f"{found}{-over.estimate:.3f} of normalized Gini ({-over.high:.3f} to {-over.low:.3f})")]
-    complete = [one for one in own if one.complete and "ranking" in one.figures]
+    complete = [one for one in own if one.complete and "ranking" in one.figures and not one.hindsight]
     if now is None or not judged.complete or not complete:
         return []
     first = min(complete, key=lambda one: (one.as_of, one.run_id))
@@ -163,7 +163,11 @@ def _another_log(run: Comparison) -> Verdict:
 
 
 def _too_early(own: Sequence[Comparison], monitoring: Monitoring) -> Verdict:
-    furthest = max(own, key=lambda one: (one.observed_days / one.horizon_days, one.run_id))
+    honest = [one for one in own if not one.hindsight]
+    if not honest:
+        words = f"model version {own[0].model_version} had already learned from what followed every run that it scored"
+        return Verdict("too early", retrain=False, sentence=f"Too early to say: {words}. {_drift_words(monitoring)}")
+    furthest = max(honest, key=lambda one: (one.observed_days / one.horizon_days, one.run_id))
     passed = f"{furthest.observed_days} of the {furthest.horizon_days} days of run {furthest.run_id} have passed"
     ready = _ready(furthest)
     if date_of(monitoring.observed_until) < ready:
