@@ -15,6 +15,7 @@ import numpy.typing as npt
 from configs.days import date_of
 from training.candidates import SERVED
 from training.evaluation_rows import Coverage, Evaluation, Slice, TierOutcome
+from training.grade import Grade
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,8 +61,8 @@ class Backtest:
     ``origins``: earliest first; the horizon of each is ``[cutoff, cutoff + horizon_days)``. ``first_day`` and ``as_of`` bound the
     history, ``[first_day, as_of)``, integer days. ``value`` and ``churn``: candidates over all origins, the served one first.
     ``tiers``, ``past_tiers``, ``slices``, ``coverage``: customers and money are means over the origins (of a slice: over
-    those where it has enough customers), ratios are of the sums. ``curves``: means of the origins' curves.
-    ``skipped``: planned origins that could not be judged, each with the reason.
+    those where it has enough customers), shares and ratios those of all origins together. ``curves``: means of the origins'.
+    ``grade``: of all origins together. ``skipped``: planned origins that could not be judged, each with the reason.
     """
 
     horizon_days: int
@@ -77,6 +78,7 @@ class Backtest:
     coverage: tuple[Coverage, ...]
     curves: Mapping[str, Floats]
     resamples: int
+    grade: Grade
     skipped: tuple[tuple[int, str], ...] = ()
 
     @property
@@ -99,7 +101,7 @@ class Backtest:
         return {
             "horizon_days": self.horizon_days, "currency": self.currency,
             "first_day": date_of(self.first_day).isoformat(), "as_of": date_of(self.as_of).isoformat(),
-            "interval": INTERVAL, "resamples": self.resamples,
+            "grade": self.grade.as_dict(), "interval": INTERVAL, "resamples": self.resamples,
             "value": [asdict(row) for row in self.value], "churn": [asdict(row) for row in self.churn],
             "tiers": [asdict(row) for row in self.tiers], "past_tiers": [asdict(row) for row in self.past_tiers],
             "slices": [asdict(row) for row in self.slices], "coverage": [asdict(row) for row in self.coverage],

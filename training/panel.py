@@ -58,13 +58,13 @@ def plan_cutoffs(first_day: int, last_day: int, horizon_days: int, training: Tra
     """
     as_of = last_day + 1
     holdout = as_of - horizon_days
-    final = _back_from(holdout, first_day, training)
+    final = training_cutoffs(holdout, first_day, training)
     if not final:
         raise HistoryError(
             f"the history has {as_of - first_day} days, a horizon of {horizon_days} needs at least "
             f"{horizon_days + training.min_history_days}: bring a longer history or set a shorter horizon_days"
         )
-    return Plan(horizon_days, as_of, holdout, _back_from(holdout - horizon_days, first_day, training), final)
+    return Plan(horizon_days, as_of, holdout, training_cutoffs(holdout - horizon_days, first_day, training), final)
 
 
 def snapshot(orders: nw.LazyFrame[Any], cutoff: int, horizon_days: int) -> Snapshot:
@@ -111,6 +111,7 @@ def training_set(snapshots: Sequence[Snapshot], current: pd.DataFrame, as_of: in
     )
 
 
-def _back_from(latest: int, first_day: int, training: Training) -> tuple[int, ...]:
+def training_cutoffs(latest: int, first_day: int, training: Training) -> tuple[int, ...]:
+    """Cutoffs to learn from, ``latest`` first, as far back as ``training`` and the history allow; may be none."""
     earliest = first_day + training.min_history_days
     return tuple(range(latest, earliest - 1, -training.cutoff_step_days))[: training.max_cutoffs]

@@ -24,12 +24,13 @@ _NOTHING = float("nan")
 class Ranked:
     """Customers of one score, in groups of equal score by rising score.
 
-    ``order`` (n) sorts them, ``starts`` is where in it each group begins, ``group`` (n, as sorted) is the group of each.
+    ``order`` (n) sorts them, ``starts`` is where in it each group begins, ``group`` (n, as sorted) is the group of each;
+    both None where no two scores are equal, and every customer is a group.
     """
 
     order: npt.NDArray[np.intp]
-    starts: npt.NDArray[np.intp]
-    group: npt.NDArray[np.intp]
+    starts: npt.NDArray[np.intp] | None
+    group: npt.NDArray[np.intp] | None
 
     @classmethod
     def by(cls, score: Floats) -> Ranked:
@@ -37,43 +38,67 @@ class Ranked:
         order = np.argsort(score, kind="stable")
         ranked = score[order]
         first = np.concatenate([[True], ranked[1:] != ranked[:-1]])
-        return cls(order, np.flatnonzero(first), np.cumsum(first) - 1)
+        return cls(order, None, None) if first.all() else cls(order, np.flatnonzero(first), np.cumsum(first) - 1)
 
-    def groups(self, column: Floats) -> Floats:
+    def sums(self, column: Floats) -> Floats:
         """Sums by group of a column that is already sorted."""
-        if len(self.starts) == len(self.order):
-            return column
-        return np.asarray(np.add.reduceat(column, self.starts))
+        return column if self.starts is None else np.asarray(np.add.reduceat(column, self.starts))
+
+    def spread(self, by_group: Floats) -> Floats:
+        """The figure of its group for every customer, as sorted."""
+        return by_group if self.group is None else by_group[self.group]
 
 
-@dataclass(frozen=True)
 class Draw:
-    """One set of weights along one ranking, everything by group: ``people`` and ``held`` (weight x outcome), and their sums."""
+    """One set of weights along one ranking, everything by group, lowest score first.
 
-    ranked: Ranked
-    weight: Floats
-    people: Floats
-    held: Floats
+    ``people`` and ``held`` (weight x outcome), ``people_below`` and ``held_below`` (what all lower groups have, with the total at
+    the end: one more entry), and their sums.
+    """
 
-    @classmethod
-    def of(cls, ranked: Ranked, weight: Floats, outcome: Floats) -> Draw:
-        """``weight`` and ``outcome`` are given as sorted by the ranking."""
-        return cls(ranked, weight, ranked.groups(weight), ranked.groups(weight * outcome))
+    def __init__(self, ranked: Ranked, weight: Floats, outcome: Floats) -> None:
+        """``weight`` in the order of the customers, ``outcome`` as sorted by the ranking."""
+        self.ranked, self.weight = ranked, weight[ranked.order]
+        self.people, self.held = ranked.sums(self.weight), ranked.sums(self.weight * outcome)
+        self.people_below, self.held_below = _below(self.people), _below(self.held)
+        self.all_people, self.all_held = float(self.people_below[-1]), float(self.held_below[-1])
 
     def middle_ranks(self) -> Floats:
         """Rank of each group, ties shared, counted from 0 to the sum of the weights."""
-        return np.asarray(np.cumsum(self.people) - self.people / 2.0)
+        return self.people_below[:-1] + self.people / 2.0
 
-    def below(self, column: Floats, shares: Floats) -> Floats:
-        """How much of ``column`` (by group) the lowest ``shares`` of people hold, a group being spread evenly."""
-        reached = np.concatenate([[0.0], np.cumsum(self.people)])
-        return np.asarray(np.interp(shares * reached[-1], reached, np.concatenate([[0.0], np.cumsum(column)])))
+    def lowest(self, below: Floats, people: Floats) -> Floats:
+        """How much of a column the lowest ``people`` have, a group being spread evenly; ``below`` as ``held_below``."""
+        return np.asarray(np.interp(people, self.people_below, below))
+
+    def gini(self) -> float:
+        """Gini coefficient of the outcome along the ranking."""
+        return float(2.0 * np.dot(self.held, self.middle_ranks()) / (self.all_held * self.all_people) - 1.0)
 
     def decile_gap(self, said: Floats) -> float:
         """Mean absolute difference of the means of ``said`` (as sorted) and of the outcome, over ten groups."""
-        steps = np.linspace(0.0, 1.0, min(DECILES, len(self.weight)) + 1)
-        gaps = np.diff(self.below(self.ranked.groups(self.weight * said) - self.held, steps))
-        return float(np.abs(gaps).sum() / self.people.sum())
+        steps = np.linspace(0.0, self.all_people, min(DECILES, len(self.weight)) + 1)
+        of_said = self.lowest(_below(self.ranked.sums(self.weight * said)), steps)
+        return float(np.abs(np.diff(of_said - self.lowest(self.held_below, steps))).sum() / self.all_people)
+
+
+def _below(column: Floats) -> Floats:
+    below = np.empty(len(column) + 1)
+    below[0] = 0.0
+    np.cumsum(column, out=below[1:])
+    return below
+
+
+@dataclass(frozen=True)
+class Perfect:
+    """What one draw says of the realised values.
+
+    ``gini`` of their own ranking; ``rank`` (n) of every customer's value less the mean rank; ``squares``: weighted sum of its squares.
+    """
+
+    gini: float
+    rank: Floats
+    squares: float
 
 
 @dataclass(frozen=True)
@@ -90,39 +115,35 @@ class ValueMetrics:
         ranked = Ranked.by(score)
         return cls(ranked, value[ranked.order], score[ranked.order] if amount else None)
 
-    def metrics(self, weight: Floats, perfect: tuple[float, Floats]) -> Metrics:
-        """All metrics of one draw; ``weight`` in the order of the customers.
-
-        ``perfect``: Gini of the perfect ranking in this draw and middle rank of every customer's value, see ``perfect``.
-        """
-        draw = Draw.of(self.ranked, weight[self.ranked.order], self.value)
-        people, held = float(draw.people.sum()), float(draw.held.sum())
-        if held <= 0.0:
+    def metrics(self, weight: Floats, perfect: Perfect) -> Metrics:
+        """All metrics of one draw; ``weight`` in the order of the customers, ``perfect`` of the same draw."""
+        draw = Draw(self.ranked, weight, self.value)
+        if draw.all_held <= 0.0:
             return {}
-        best, value_rank = perfect
+        wanted = [max(1.0, float(round(share * draw.all_people))) for share in CAPTURES.values()]
+        missed = draw.lowest(draw.held_below, draw.all_people - np.array(wanted)) / draw.all_held
         found = {
-            "normalized_gini": _gini(draw) / best if best > 0.0 else _NOTHING,
-            "rank_correlation": _correlation(draw, value_rank[self.ranked.order]),
+            "normalized_gini": draw.gini() / perfect.gini if perfect.gini > 0.0 else _NOTHING,
+            "rank_correlation": _correlation(draw, perfect),
+            **dict(zip(CAPTURES, (1.0 - missed).tolist(), strict=True)),
         }
-        for name, share in CAPTURES.items():
-            wanted = max(1.0, float(round(share * people)))
-            found[name] = 1.0 - float(draw.below(draw.held, np.array([1.0 - wanted / people]))[0]) / held
         if self.said is not None:
-            bias = float(np.dot(draw.weight, self.said)) / held
+            bias = float(np.dot(draw.weight, self.said)) / draw.all_held
             found |= {
                 "total_bias": bias,
                 "absolute_bias": abs(bias - 1.0),
-                "decile_error": draw.decile_gap(self.said) * people / held,
-                "mean_absolute_error": float(np.dot(draw.weight, np.abs(self.said - self.value))) / people,
+                "decile_error": draw.decile_gap(self.said) * draw.all_people / draw.all_held,
+                "mean_absolute_error": float(np.dot(draw.weight, np.abs(self.said - self.value))) / draw.all_people,
             }
         return found
 
-    def perfect(self, weight: Floats) -> tuple[float, Floats]:
-        """Gini and middle ranks (in the order of the customers), if the score is the value itself."""
-        draw = Draw.of(self.ranked, weight[self.ranked.order], self.value)
-        ranks = np.empty(len(weight))
-        ranks[self.ranked.order] = draw.middle_ranks()[self.ranked.group]
-        return (_gini(draw) if draw.held.sum() > 0.0 else 0.0), ranks
+    def perfect(self, weight: Floats) -> Perfect:
+        """What a draw says of the values, if the score is the value itself."""
+        draw = Draw(self.ranked, weight, self.value)
+        middle = draw.middle_ranks() - draw.all_people / 2.0
+        rank = np.empty(len(weight))
+        rank[self.ranked.order] = self.ranked.spread(middle)
+        return Perfect(draw.gini() if draw.all_held > 0.0 else 0.0, rank, float(np.dot(draw.people, middle**2)))
 
 
 @dataclass(frozen=True)
@@ -147,14 +168,15 @@ class ChurnMetrics:
 
     def metrics(self, weight: Floats) -> Metrics:
         """All metrics of one draw; ``weight`` in the order of the customers."""
-        draw = Draw.of(self.ranked, weight[self.ranked.order], self.churned)
-        people, gone = float(draw.people.sum()), float(draw.held.sum())
+        draw = Draw(self.ranked, weight, self.churned)
+        people, gone = draw.all_people, draw.all_held
         if not 0.0 < gone < people:
             return {}
         stayed = draw.people - draw.held
+        below = (draw.people_below - draw.held_below)[:-1]
         found = {
-            "auc": float(np.dot(draw.held, np.cumsum(stayed) - stayed / 2.0)) / (gone * (people - gone)),
-            "average_precision": _average_precision(draw, gone),
+            "auc": float(np.dot(draw.held, below + stayed / 2.0)) / (gone * (people - gone)),
+            "average_precision": _average_precision(draw),
         }
         if self.said is not None and self.log_losses is not None:
             base = gone * (people - gone) / people
@@ -166,20 +188,16 @@ class ChurnMetrics:
         return found
 
 
-def _gini(draw: Draw) -> float:
-    return float(2.0 * np.dot(draw.held, draw.middle_ranks()) / (draw.held.sum() * draw.people.sum()) - 1.0)
-
-
-def _correlation(draw: Draw, value_rank: Floats) -> float:
+def _correlation(draw: Draw, perfect: Perfect) -> float:
     """Pearson correlation of middle ranks, whose means both are half the sum of the weights."""
-    mean = float(draw.people.sum()) / 2.0
-    score, value = draw.middle_ranks()[draw.ranked.group] - mean, value_rank - mean
-    spread = float(np.dot(draw.weight, score**2)) * float(np.dot(draw.weight, value**2))
-    return float(np.dot(draw.weight, score * value)) / spread**0.5 if spread > 0.0 else _NOTHING
+    middle = draw.middle_ranks() - draw.all_people / 2.0
+    spread = float(np.dot(draw.people, middle**2)) * perfect.squares
+    together = draw.ranked.sums(draw.weight * perfect.rank[draw.ranked.order])
+    return float(np.dot(together, middle)) / spread**0.5 if spread > 0.0 else _NOTHING
 
 
-def _average_precision(draw: Draw, gone: float) -> float:
+def _average_precision(draw: Draw) -> float:
     """Sum over falling thresholds of the precision there times the recall gained there."""
-    found, asked = np.cumsum(draw.held[::-1]), np.cumsum(draw.people[::-1])
+    found, asked = draw.all_held - draw.held_below[:-1], draw.all_people - draw.people_below[:-1]
     precision = np.divide(found, asked, out=np.zeros_like(found), where=asked > 0.0)
-    return float(np.dot(draw.held[::-1], precision)) / gone
+    return float(np.dot(draw.held, precision)) / draw.all_held
