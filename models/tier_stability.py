@@ -34,6 +34,10 @@ class Stability:
             raise ValueError(f"hysteresis must be in [0, 1) and the minimum stay 0 or more days, found {self}")
 
 
+FREE = Stability()
+"""Nobody is held."""
+
+
 def stable_rank(
     values: npt.ArrayLike, tiers: Tiers, previous: npt.ArrayLike, days_in_tier: npt.ArrayLike, stability: Stability
 ) -> npt.NDArray[np.intp]:

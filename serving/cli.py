@@ -1,4 +1,4 @@
-"""The commands that use a trained model: ``score``, ``list churn-risk``, ``explain``, ``serve``.
+"""The commands that use a trained model: ``score``, ``list churn-risk``, ``explain``, ``movement``, ``serve``.
 
 Libraries are imported where they are used, so that ``--help`` answers at once.
 """
@@ -47,6 +47,23 @@ ListFile = Annotated[
 ]
 TierNames = Annotated[list[str] | None, typer.Option("--tier", help="Only this tier; may be repeated.", show_default=False)]
 MinRisk = Annotated[float, typer.Option("--min-risk", help="Only customers with at least this churn risk, 0 to 1.")]
+HorizonDays = Annotated[
+    int | None,
+    typer.Option(
+        "--horizon-days", min=1, max=36500, show_default=False,
+        help="Days ahead of the values (default: what the model was trained for, of which tiers are in any case).",
+    ),
+]  # fmt: skip
+FromRun = Annotated[
+    int | None, typer.Option("--from", help="The earlier scoring run (default: the last one before).", show_default=False)
+]
+ToRun = Annotated[
+    int | None, typer.Option("--to", help="The later scoring run (default: the published one).", show_default=False)
+]
+TopMoves = Annotated[int | None, typer.Option("--top", min=1, help="Only the N largest changes of value.", show_default=False)]
+MovesFile = Annotated[
+    Path | None, typer.Option("--out", help="Write all who moved to this .csv or .xlsx file.", show_default=False)
+]
 Top = Annotated[int | None, typer.Option("--top", min=1, help="Only the first N, by value at risk.", show_default=False)]
 
 
@@ -56,6 +73,7 @@ def score(
     config: ConfigFile = None,
     orders: OrdersPath = None,
     as_of: AsOf = None,
+    horizon_days: HorizonDays = None,
     out: ParquetFile = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -75,7 +93,7 @@ def score(
     with Store(environment.store_url) as store:
         cleaned = _cleaned(settings, environment, screen)
         day = _day(as_of, cleaned.report.last_order_day, datetime.now(settings.zone).date(), screen)
-        run = run_scoring(cleaned, day, model, store, settings, out, screen)
+        run = run_scoring(cleaned, day, model, store, settings, out, screen, horizon_days)
     screen.print(run_table(run))
     if out is not None:
         screen.print(f"Scores written to {out}", markup=False, highlight=False)
@@ -141,6 +159,44 @@ def explain(
 
 @app.command()
 @reported
+def movement(
+    config: ConfigFile = None,
+    before: FromRun = None,
+    after: ToRun = None,
+    top: TopMoves = None,
+    out: MovesFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Say who changed tier between two scoring runs, and why."""
+    from dataclasses import asdict
+
+    from configs.settings import Environment
+    from serving.exports import check_suffix, write_table
+    from serving.movement import movement as compared
+    from serving.movement import movement_table, moves, wire_movement
+    from serving.report import movement_matrix, moves_table
+    from serving.store import Store
+
+    read_settings(config)
+    screen = console(json_file)
+    if out is not None:
+        check_suffix(out)
+    with Store(Environment.read().store_url) as store:
+        found = compared(store, before, after)
+        if json_file is not None:
+            write_json_list(json_file, wire_movement(found), "customers", map(asdict, moves(store, found, top=top)))
+        screen.print(movement_matrix(found))
+        if out is None:
+            shown = min(top or SHOWN_ROWS, SHOWN_ROWS)
+            screen.print(moves_table(found, list(moves(store, found, top=shown))))
+            return
+        with screen.status("Writing the moves"):
+            written = write_table(out, movement_table(found, moves(store, found, top=top)))
+        screen.print(f"{written:,} customers written to {out}", markup=False, highlight=False)
+
+
+@app.command()
+@reported
 def serve(
     config: ConfigFile = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -202,10 +258,12 @@ def run_scoring(
     settings: Settings,
     out: Path | None,
     screen: Console,
+    horizon_days: int | None = None,
 ) -> ScoringRun:
     """Score under a progress bar and publish the run; see ``serving.scoring.score``."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from models.tier_stability import Stability
     from serving.scoring import Scoring
     from serving.scoring import score as score_all
 
@@ -219,6 +277,9 @@ def run_scoring(
             threads=settings.training.threads,
             out=out,
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
+            horizon_days=horizon_days,
+            stability=Stability(settings.tiers.hysteresis, settings.tiers.minimum_stay_days),
+            note=lambda words: screen.print(f"Note: {words}.", highlight=False),
         )
         return score_all(cleaned.orders, day, champion.model, store, how)
 

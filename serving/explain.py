@@ -50,12 +50,32 @@ def _headline(prediction: dict[str, Any]) -> RenderableType:
     table.add_column(justify="right")
     table.add_column(style="dim")
     horizon = f"in {prediction['horizon_days']} days from {prediction['as_of']} to {prediction['horizon_end']}"
-    table.add_row("Tier", Text(prediction["tier"], style="bold"), _MOVEMENT[prediction["movement"]])
+    table.add_row("Tier", Text(prediction["tier"], style="bold"), _tier_words(prediction))
     table.add_row("Predicted value", money(prediction["predicted_value"], currency), f"expected {horizon}")
+    if (interval := prediction["value_interval"]) is not None:
+        bounds = f"{money(interval['low'], currency)} to {money(interval['high'], currency)}"
+        table.add_row("Value interval", bounds, f"holds what is spent with a probability of {_percent(interval['level'])}")
+    if prediction["expected_orders"] is not None:
+        of_each = f"expected, of {money(prediction['expected_order_value'], currency)} each"
+        table.add_row("Orders", f"{prediction['expected_orders']:.2f}", of_each)
+    if prediction["next_order"] is not None:
+        table.add_row("Next order", prediction["next_order"], "by the end of this day as likely as not")
     table.add_row("Churn risk", _percent(prediction["churn_risk"]), f"chance of no order {horizon}")
     table.add_row("Value if active", money(prediction["value_if_active"], currency), "expected if the customer orders at all")
     table.add_row("Value at risk", money(prediction["value_at_risk"], currency), "value if active, times churn risk")
     return table
+
+
+def _tier_words(prediction: dict[str, Any]) -> str:
+    """What is to be said of a tier: against past spend, since when, how sure."""
+    words = [_MOVEMENT[prediction["movement"]]]
+    if prediction["tier_since"] is not None:
+        words.append(f"since {prediction['tier_since']}")
+    if prediction["tier_by_value"] != prediction["tier"]:
+        words.append(f"held: by value alone {prediction['tier_by_value']}")
+    elif prediction["tier_probability"] is not None:
+        words.append(f"probability {_percent(prediction['tier_probability'])}{', uncertain' * bool(prediction['uncertain'])}")
+    return "; ".join(words)
 
 
 def _drivers(prediction: dict[str, Any], what: str) -> tuple[RenderableType, RenderableType]:
@@ -110,7 +130,10 @@ def _past(score: CustomerScore, prediction: dict[str, Any]) -> RenderableType:
         f"past-spend tier {score.past_spend_tier}, RFM segment {score.rfm_segment}, ABC class {score.abc_class}, "
         f"lifecycle stage {score.lifecycle_stage}"
     )
-    return Text(f"\nLooking back: {ordered}; spent {spent} in total; {views}.\nModel version {prediction['model_version']}.")
+    grade = "" if prediction["grade"] is None else f", grade {prediction['grade']}"
+    return Text(
+        f"\nLooking back: {ordered}; spent {spent} in total; {views}.\nModel version {prediction['model_version']}{grade}."
+    )
 
 
 def _percent(share: float) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from configs.errors import SettingsError
@@ -277,12 +278,12 @@ class ParquetParts:
         self._file = file
         self._writer: Any = None
 
-    def add(self, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Append rows, given as columns."""
+    def add(self, columns: Mapping[str, Sequence[Any]], types: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Append rows, given as columns; ``types`` are those of columns that may hold nothing but None (Arrow's names)."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        table = pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
         self._writer.write_table(table)

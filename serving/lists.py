@@ -20,7 +20,7 @@ from configs.days import day_number
 from configs.errors import NotFoundError, SettingsError, nearest
 from configs.settings import Settings
 from serving.exports import Column, Table
-from serving.predictions import CustomerScore, Driver, Terms, last_order, stored_drivers
+from serving.predictions import CustomerScore, Driver, Terms, last_order, next_order, stored_drivers, value_interval
 from serving.store import Position, ScoringRun, Store
 
 CHURN_RISK = "churn-risk"
@@ -51,9 +51,13 @@ class ListRow:
     churn_risk: float
     risk_band: str
     predicted_value: float
+    value_low: float | None
+    value_high: float | None
+    uncertain: bool | None
     value_at_risk: float
     last_order: date
     days_since_last_order: int
+    next_order: date | None
     lifecycle_stage: str
     rfm_segment: str
     past_spend_tier: str
@@ -126,9 +130,13 @@ def list_row(rank: int, score: CustomerScore, terms: Terms, settings: Settings) 
         churn_risk=score.churn_risk,
         risk_band=risk_band(score.churn_risk, settings.scoring.risk_bands),
         predicted_value=score.predicted_value,
+        value_low=score.value_low,
+        value_high=score.value_high,
+        uncertain=score.uncertain,
         value_at_risk=score.value_at_risk,
         last_order=last_order(score),
         days_since_last_order=day_number(terms.as_of) - score.last_order_day,
+        next_order=next_order(score),
         lifecycle_stage=score.lifecycle_stage,
         rfm_segment=score.rfm_segment,
         past_spend_tier=score.past_spend_tier,
@@ -196,6 +204,7 @@ def _wire_terms(run: ScoringRun, filters: Filters) -> dict[str, Any]:
         "horizon_end": terms.horizon_end.isoformat(),
         "currency": terms.currency,
         "model_version": terms.model_version,
+        "grade": terms.grade,
         "scoring_run": run.run_id,
         "tiers": list(filters.tiers),
         "min_risk": filters.min_risk,
@@ -204,12 +213,14 @@ def _wire_terms(run: ScoringRun, filters: Filters) -> dict[str, Any]:
 
 def wire_row(row: ListRow) -> dict[str, Any]:
     """Give a row in plain types; dates in ISO format."""
-    names = ListRow.__dataclass_fields__
-    return {
-        **{name: getattr(row, name) for name in names},
-        "last_order": row.last_order.isoformat(),
-        "reasons": list(row.reasons),
+    wired = {
+        "value_low": ("value_interval", value_interval(row.value_low, row.value_high)),
+        "last_order": ("last_order", row.last_order.isoformat()),
+        "next_order": ("next_order", None if row.next_order is None else row.next_order.isoformat()),
+        "reasons": ("reasons", list(row.reasons)),
     }
+    names = [name for name in ListRow.__dataclass_fields__ if name != "value_high"]
+    return dict(wired.get(name, (name, getattr(row, name))) for name in names)
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -220,8 +231,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("risk_band", "Risk band", "text", 10),
     Column("predicted_value", "Predicted value", "money", 13),
     Column("value_at_risk", "Value at risk", "money", 13),
+    Column("value_low", "Value, low", "money", 12),
+    Column("value_high", "Value, high", "money", 12),
+    Column("uncertain", "Tier uncertain", "text", 10),
     Column("last_order", "Last order", "date", 12),
     Column("days_since_last_order", "Days since last order", "whole", 12),
+    Column("next_order", "Next order expected", "date", 12),
     Column("lifecycle_stage", "Lifecycle stage", "text", 11),
     Column("rfm_segment", "RFM segment", "text", 18),
     Column("past_spend_tier", "Tier by past spend", "text", 11),
@@ -251,6 +266,7 @@ def _cells(row: ListRow, terms: Terms) -> list[Any]:
     spare = [""] * (REASONS - len(row.reasons))
     known = {
         **{f"reason_{place}": reason for place, reason in enumerate((*row.reasons, *spare), start=1)},
+        "uncertain": None if row.uncertain is None else "yes" if row.uncertain else "no",
         "horizon_days": terms.horizon_days,
         "currency": terms.currency,
         "as_of": terms.as_of,
@@ -268,9 +284,13 @@ def _notes(run: ScoringRun, filters: Filters) -> tuple[tuple[str, str], ...]:
         ("Least churn risk", f"{filters.min_risk:.0%}"),
         ("Customers scored", f"{run.customers:,}"),
         ("Model version", terms.model_version),
+        ("Grade of the model", terms.grade or "not graded"),
         ("Scoring run", f"{run.run_id}, written {run.created_at.date().isoformat()}"),
         ("Churn risk", "Probability that the customer places no order within the horizon"),
         ("Predicted value", "Expected net revenue from the customer within the horizon"),
+        ("Value, low and high", "With a probability of 80 %, what the customer spends within the horizon lies between them"),
+        ("Tier uncertain", "yes: the spending may well be that of another tier, or the customer is held in this one"),
+        ("Next order expected", "The first day by whose end an order is as likely as not; empty where none can be named"),
         ("Value at risk", "What is lost if the customer leaves: expected value if active, times the churn risk"),
         ("Order of the list", "Highest value at risk first"),
         ("Movement", "Tier by predicted value against tier by past spend: up, same or down"),

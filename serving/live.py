@@ -158,10 +158,10 @@ class Live:
                 "use the settings it was trained with, or train again"
             )
         run = await self.published()
-        if run.terms.horizon_days != champion.model.horizon_days:
+        if run.tier_horizon_days != champion.model.horizon_days:
             raise not_ready(
-                f"the published run looks {run.terms.horizon_days} days ahead and the champion "
-                f"{champion.model.horizon_days}: run foretier score again"
+                f"the published run is by a model of {run.tier_horizon_days} days and the champion "
+                f"is one of {champion.model.horizon_days}: run foretier score again"
             )
 
     def _missing(self, what: str, otherwise: str) -> Refusal:

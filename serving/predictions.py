@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.days import date_of, day_number
@@ -30,6 +31,7 @@ What = Literal["value", "churn"]
 
 # Below these an effect would read as 0.00, as 1.0 or as 0.0.
 _LEAST_MONEY, _WHOLE_POINTS, _LEAST_POINTS = 0.005, 0.95, 0.05
+_LAST_DAY = day_number(date.max)
 
 _FEATURES: dict[str, Feature] = {feature.name: feature for feature in CATALOG}
 HEADLINES: dict[str, Feature] = {group.name: _FEATURES[group.headline] for group in GROUPS}
@@ -40,13 +42,15 @@ HEADLINES: dict[str, Feature] = {group.name: _FEATURES[group.headline] for group
 class Terms:
     """What holds for every prediction of one batch: as of which day, how far ahead, in which currency, by which model.
 
-    ``as_of`` is the first day not observed; the horizon is ``[as_of, horizon_end)``.
+    ``as_of`` is the first day not observed; the horizon is ``[as_of, horizon_end)``. ``grade`` is the model's, A to D, and
+    None where it was not graded.
     """
 
     as_of: date
     horizon_days: int
     currency: str
     model_version: str
+    grade: str | None = None
 
     @property
     def horizon_end(self) -> date:
@@ -56,7 +60,12 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class CustomerScore:
-    """One customer's prediction as the store keeps it: the prediction columns and the drivers as compact JSON."""
+    """One customer's prediction as the store keeps it: the prediction columns and the drivers as compact JSON.
+
+    What follows ``drivers`` is None in runs of older versions. ``tier_probability`` is also None for a customer who is
+    held in a tier that is not ``tier_by_value``, ``next_order_day`` where no day can be named, and ``tier_since_day``
+    (the day of the first scoring run of this tier) for a customer that brings its own orders.
+    """
 
     customer_id: str
     predicted_value: float
@@ -74,6 +83,15 @@ class CustomerScore:
     order_count: int
     total_spend: float
     drivers: str
+    value_low: float | None = None
+    value_high: float | None = None
+    tier_probability: float | None = None
+    uncertain: bool | None = None
+    expected_orders: float | None = None
+    expected_order_value: float | None = None
+    next_order_day: float | None = None
+    tier_by_value: str | None = None
+    tier_since_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +136,53 @@ class StoredDrivers:
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(CustomerScore))
 NUMBER_COLUMNS = (
     "predicted_value", "purchase_probability", "churn_risk", "value_if_active", "value_at_risk", "total_spend",
+    "value_low", "value_high", "expected_orders", "expected_order_value",
 )  # fmt: skip
-WHOLE_COLUMNS = ("last_order_day", "order_count")
+SPARSE_COLUMNS = ("next_order_day", "tier_probability")
+"""Numbers where NaN says that there is none."""
+WHOLE_COLUMNS = ("last_order_day", "order_count", "tier_since_day")
+FLAG_COLUMNS = ("uncertain",)
+INTERVAL_LEVEL = 0.8
+"""Share of the customers whose spending is to lie within their interval."""
+
+
+def terms_of(model: ValueModel, as_of: date, model_version: str, horizon_days: int | None) -> Terms:
+    """Give the terms of predictions by ``model`` as of a day, over its own horizon where none is asked for."""
+    return Terms(as_of, horizon_days or model.horizon_days, model.currency, model_version, model.grade)
+
+
+def predictions_and_drivers(
+    model: ValueModel, features: pd.DataFrame, terms: Terms, *, threads: int = 1
+) -> tuple[pd.DataFrame, Drivers]:
+    """Predict and explain every customer of ``features`` (what ``feature_frame`` gives as of ``terms.as_of``).
+
+    Values look ``terms.horizon_days`` ahead; tiers are by value alone, of the horizon that the model was trained for.
+    """
+    horizon, day = terms.horizon_days, day_number(terms.as_of)
+    predictions = model.predict(features, as_of=day, threads=threads, horizon_days=horizon)
+    return predictions, model.drivers(features, threads=threads, horizon_days=horizon)
 
 
 def predicted(model: ValueModel, features: pd.DataFrame, terms: Terms, *, threads: int = 1) -> Iterator[CustomerScore]:
-    """Predict and explain every customer of ``features`` (what ``feature_frame`` gives as of ``terms.as_of``)."""
-    predictions = model.predict(features, as_of=day_number(terms.as_of), threads=threads)
-    return customer_scores(features, predictions, model.drivers(features, threads=threads))
+    """Predict and explain every customer of ``features``, in tiers by value alone."""
+    return customer_scores(features, *predictions_and_drivers(model, features, terms, threads=threads))
 
 
 def customer_scores(features: pd.DataFrame, predictions: pd.DataFrame, drivers: Drivers) -> Iterator[CustomerScore]:
     """Turn the model's frames (all indexed by customer_id, same order) into rows of the store, in that order.
 
+    ``predictions`` may hold ``tier_by_value`` and ``tier_since_day`` besides the model's columns
+    (:mod:`serving.stable_tiers`); otherwise tiers are those of the value alone, and of no day.
+
     Raises ValueError when a number is not finite or the frames do not belong together: both are bugs of the model.
     """
-    columns = [_checked(predictions, name) for name in SCORE_COLUMNS[1:-1]]
     ids = predictions.index.tolist()
+    if "tier_by_value" not in predictions:
+        predictions = predictions.assign(tier_by_value=predictions["tier"])
+    stored = {name: _checked(predictions, name) for name in SCORE_COLUMNS[1:] if name in predictions}
     packed = _packed_drivers(features, drivers, ids)
-    for row in zip(ids, *columns, packed, strict=True):
+    columns: dict[str, Iterable[Any]] = {"tier_since_day": repeat(None, len(ids)), **stored, "drivers": packed}
+    for row in zip(ids, *(columns[name] for name in SCORE_COLUMNS[1:]), strict=True):
         yield CustomerScore(*row)
 
 
@@ -150,14 +196,23 @@ def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
         "horizon_end": terms.horizon_end.isoformat(),
         "currency": terms.currency,
         "model_version": terms.model_version,
+        "grade": terms.grade,
         "tier": score.tier,
+        "tier_by_value": score.tier if score.tier_by_value is None else score.tier_by_value,
+        "tier_since": _iso(score.tier_since_day),
+        "tier_probability": score.tier_probability,
+        "uncertain": score.uncertain,
         "past_spend_tier": score.past_spend_tier,
         "movement": score.movement,
         "predicted_value": score.predicted_value,
+        "value_interval": value_interval(score.value_low, score.value_high),
         "purchase_probability": score.purchase_probability,
         "churn_risk": score.churn_risk,
         "value_if_active": score.value_if_active,
         "value_at_risk": score.value_at_risk,
+        "expected_orders": score.expected_orders,
+        "expected_order_value": score.expected_order_value,
+        "next_order": _iso(score.next_order_day),
         "lifecycle_stage": score.lifecycle_stage,
         "rfm_segment": score.rfm_segment,
         "abc_class": score.abc_class,
@@ -180,9 +235,33 @@ def stored_drivers(score: CustomerScore) -> StoredDrivers:
     )
 
 
+def value_interval(low: float | None, high: float | None) -> dict[str, float] | None:
+    """Give an interval as an application reads it; None where a score of an older version has none."""
+    return None if low is None or high is None else {"low": low, "high": high, "level": INTERVAL_LEVEL}
+
+
 def last_order(score: CustomerScore) -> date:
     """Give the day of the customer's last purchase."""
     return date_of(score.last_order_day)
+
+
+def next_order(score: CustomerScore) -> date | None:
+    """Give the first day by whose end the customer has ordered with a probability of one half, where it can be named."""
+    return None if score.next_order_day is None else _day(score.next_order_day)
+
+
+def tier_since(score: CustomerScore) -> date | None:
+    """Give the day of the first scoring run in which the customer was in this tier without a break."""
+    return None if score.tier_since_day is None else date_of(score.tier_since_day)
+
+
+def _iso(day: float | None) -> str | None:
+    return None if day is None else _day(day).isoformat()
+
+
+def _day(day: float) -> date:
+    """The day that a number of days since 1970-01-01 falls in; far future days are the last one that a date can be."""
+    return date_of(min(math.floor(day), _LAST_DAY))
 
 
 def value_sentence(phrase: str, effect: float, currency: str) -> str:
@@ -223,9 +302,19 @@ def _checked(predictions: pd.DataFrame, name: str) -> list[Any]:
         if not values.map(math.isfinite).all():
             raise ValueError(f"the model gave {name} that is not a finite number")
         return values.tolist()
+    if name in SPARSE_COLUMNS:
+        return [_number_or_none(number, name) for number in column.astype("float64").tolist()]
     if name in WHOLE_COLUMNS:
         return column.astype("int64").tolist()
+    if name in FLAG_COLUMNS:
+        return column.astype("bool").tolist()
     return column.astype(str).tolist()
+
+
+def _number_or_none(number: float, name: str) -> float | None:
+    if math.isinf(number):
+        raise ValueError(f"the model gave {name} that is not a finite number")
+    return None if math.isnan(number) else number
 
 
 def _packed_drivers(features: pd.DataFrame, drivers: Drivers, ids: list[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from configs.command import one_line
 from serving.lists import ListRow
+from serving.movement import Move, Movement
 from serving.store import ScoringRun
 
 SHOWN_REASONS = 2
@@ -20,13 +21,16 @@ def run_table(run: ScoringRun) -> RenderableType:
     """Customers, predicted value and churn risk of each tier, and how many moved against past spend."""
     terms = run.terms
     table = Table(
-        title=f"Tiers of {run.customers:,} customers as of {terms.as_of}, by predicted value in {terms.horizon_days} days",
+        title=f"Tiers of {run.customers:,} customers as of {terms.as_of}, by predicted value in {run.tier_horizon_days} days",
         title_justify="left",
-        caption=f"{_moves(run)}\nScoring run {run.run_id}, model version {terms.model_version}.",
+        caption="\n".join(_remarks(run)),
         caption_justify="left",
     )
     table.add_column("Tier")
-    for name in ("Customers", f"Predicted, {terms.currency}", "Share of value", "Mean churn risk"):
+    predicted = f"Predicted, {terms.currency}"
+    if terms.horizon_days != run.tier_horizon_days:
+        predicted += f", {terms.horizon_days} days"
+    for name in ("Customers", predicted, "Share of value", "Mean churn risk"):
         table.add_column(name, justify="right")
     total = sum(tier.predicted_value for tier in run.tiers)
     for tier in run.tiers:
@@ -34,6 +38,14 @@ def run_table(run: ScoringRun) -> RenderableType:
         risk = "" if tier.mean_churn_risk is None else f"{tier.mean_churn_risk:.0%}"
         table.add_row(tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", share, risk)
     return table
+
+
+def _remarks(run: ScoringRun) -> list[str]:
+    """What stands below the tiers."""
+    terms, held = run.terms, f"{run.held:,} are held in the tier they had, though their value is just beyond its bounds."
+    grade = "" if terms.grade is None else f", grade {terms.grade}"
+    last = f"Scoring run {run.run_id}, model version {terms.model_version}{grade}."
+    return [_moves(run), *[held] * (run.held > 0), last]
 
 
 def _moves(run: ScoringRun) -> str:
@@ -66,4 +78,56 @@ def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool) ->
         cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}")
         more = (row.last_order.isoformat(), Text(row.action)) if wide else ()
         table.add_row(*cells, f"{row.value_at_risk:,.0f}", Text(why), *more)
+    return table
+
+
+def movement_matrix(found: Movement) -> RenderableType:
+    """Customers by tier before (rows) and tier now (columns)."""
+    before, after = found.before, found.after
+    table = Table(
+        title=f"Tiers from {before.terms.as_of} to {after.terms.as_of}",
+        title_justify="left",
+        caption="\n".join(_movement_remarks(found)),
+        caption_justify="left",
+    )
+    table.add_column("Tier before")
+    columns = [*after.tier_names, None] if found.gone_customers else list(after.tier_names)
+    for tier in columns:
+        table.add_column(tier or "gone", justify="right")
+    rows = [*before.tier_names, None] if found.new_customers else list(before.tier_names)
+    for tier_before in rows:
+        cells = [_cell(found.customers(tier_before, tier), stays=tier == tier_before) for tier in columns]
+        table.add_row(tier_before or "new customers", *cells)
+    return table
+
+
+def _cell(customers: int, *, stays: bool) -> Text:
+    return Text(f"{customers:,}" if customers else "", style="dim" if stays else "bold")
+
+
+def _movement_remarks(found: Movement) -> list[str]:
+    known = found.moved + found.stayed
+    share = f" ({found.moved / known:.1%})" if known else ""
+    held = f"{found.after.held:,} are held in the tier they had: no move."
+    runs = f"Rows: run {found.before.run_id}, columns: run {found.after.run_id}."
+    return [f"{found.moved:,} of {known:,} changed tier{share}.", *[held] * (found.after.held > 0), runs]
+
+
+def moves_table(found: Movement, rows: Sequence[Move]) -> RenderableType:
+    """The first customers who changed tier, and why."""
+    terms = found.after.terms
+    table = Table(
+        title=f"Who moved, by change of predicted value in {terms.horizon_days} days, {terms.currency}",
+        title_justify="left",
+        caption="--out FILE.csv or FILE.xlsx writes all of them" if rows else "Nobody did.",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("Customer", overflow="fold")
+    table.add_column("Tier", no_wrap=True)
+    table.add_column("Value", justify="right", no_wrap=True)
+    table.add_column("Why")
+    for row in rows:
+        tiers, values = f"{row.tier_before} → {row.tier}", f"{row.value_before:,.0f} → {row.value:,.0f}"
+        table.add_row(Text(one_line(row.customer_id)), tiers, values, Text(row.reason))
     return table

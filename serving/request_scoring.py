@@ -18,7 +18,7 @@ from configs.settings import Settings
 from features.customers import feature_frame
 from features.netting import canonical, net_orders, sum_lines, with_history
 from features.prepared import PreparedPlan
-from serving.predictions import Terms, customer_scores, wire
+from serving.predictions import predicted, terms_of, wire
 from serving.refusal import Fault, Refusal
 from serving.schemas import PredictionRequest, invalid
 
@@ -52,10 +52,8 @@ def score_request(request: PredictionRequest, as_of: date, champion: LoadedModel
     orders = _netting(settings.cleaning.zero_amount_orders, refunds=refunds).run(rows)
     features = feature_frame(nw.from_native(orders.lazy()), cutoff)
     _check_all_bought(request, set(features.index), as_of)
-    model = champion.model
-    terms = Terms(as_of, model.horizon_days, model.currency, str(champion.version))
-    scores = customer_scores(features, model.predict(features, as_of=cutoff), model.drivers(features))
-    found = {score.customer_id: wire(score, terms) for score in scores}
+    terms = terms_of(champion.model, as_of, str(champion.version), request.horizon_days)
+    found = {score.customer_id: wire(score, terms) for score in predicted(champion.model, features, terms)}
     return {"predictions": [found[customer.customer_id] for customer in request.customers]}
 
 

@@ -22,6 +22,7 @@ MAX_ORDERS = 20_000
 """Of the smallest orders, a body within the guard's limit holds some 26,000."""
 MAX_ID_LENGTH = 500
 MAX_AMOUNT = 1e9
+MAX_HORIZON_DAYS = 36_500
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?")
@@ -65,6 +66,7 @@ Moment = Annotated[
         "description": "A day, or a time: an offset is turned into the business time zone.",
     }),
 ]  # fmt: skip
+Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON_DAYS)]
 Money = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, allow_inf_nan=False)]
 
 
@@ -100,6 +102,9 @@ class PredictionRequest(_Request):
 
     as_of: Day | None = Field(
         default=None, description="The first day not observed; without it, that of the published scoring run."
+    )
+    horizon_days: Horizon | None = Field(
+        default=None, description="Days ahead; without it, what the model was trained for. Tiers are of that in any case."
     )
     customers: Annotated[list[Customer], Field(min_length=1, max_length=MAX_CUSTOMERS)] = Field(
         description=f"Together they hold at most {MAX_ORDERS:,} orders."
@@ -162,6 +167,7 @@ _WORDS = {
     "string_type": "must be a text",
     "string_unicode": "must be valid Unicode",
     "float_type": "must be a number",
+    "int_type": "must be a whole number",
 }
 
 
@@ -209,8 +215,22 @@ Stage = Literal["new", "active", "dormant", "lost"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+Grade = Literal["A", "B", "C", "D"]
+
+
+class ValueInterval(_Answer):
+    """Within which the customer's spending in the horizon lies, with a probability of ``level``."""
+
+    low: float
+    high: float
+    level: Share
+
+
 class Prediction(_Answer):
-    """One customer's prediction over the horizon ``[as_of, horizon_end)``."""
+    """One customer's prediction over the horizon ``[as_of, horizon_end)``.
+
+    What an older version did not predict is null in the runs that it scored.
+    """
 
     customer_id: str
     as_of: Day
@@ -218,14 +238,27 @@ class Prediction(_Answer):
     horizon_end: Day
     currency: str
     model_version: str
+    grade: Grade | None = Field(description="How good the model is, A to D; null where it was not graded.")
     tier: str
+    tier_by_value: str = Field(description="The tier by value alone; another one where the customer is held in tier.")
+    tier_since: Day | None = Field(description="Day of the first scoring run of this tier; null where there was none.")
+    tier_probability: Share | None = Field(
+        description="That what is spent lies within the tier's bounds; null where the customer is held in it."
+    )
+    uncertain: bool | None = Field(description="The interval crosses a boundary of the tier.")
     past_spend_tier: str
     movement: Movement
     predicted_value: float
+    value_interval: ValueInterval | None
     purchase_probability: Share
     churn_risk: Share
     value_if_active: float
     value_at_risk: float
+    expected_orders: float | None = Field(description="expected_orders x expected_order_value = predicted_value")
+    expected_order_value: float | None
+    next_order: Day | None = Field(
+        description="The first day by whose end the customer has ordered with a probability of one half; null where none is."
+    )
     lifecycle_stage: Stage
     rfm_segment: str
     abc_class: Literal["A", "B", "C"]
@@ -245,6 +278,7 @@ class _Terms(_Answer):
     horizon_end: Day
     currency: str
     model_version: str
+    grade: Grade | None
 
 
 class ListRow(_Answer):
@@ -256,9 +290,12 @@ class ListRow(_Answer):
     churn_risk: Share
     risk_band: str
     predicted_value: float
+    value_interval: ValueInterval | None
+    uncertain: bool | None
     value_at_risk: float
     last_order: Day
     days_since_last_order: int
+    next_order: Day | None
     lifecycle_stage: Stage
     rfm_segment: str
     past_spend_tier: str
@@ -307,6 +344,8 @@ class TiersView(_Terms):
 
     scored_at: str
     customers: int
+    tier_horizon_days: int = Field(description="The horizon that the tiers are of: what the model was trained for.")
+    held: int = Field(description="Customers who are kept in another tier than their value alone would give.")
     tiers: list[TierCount]
     movement: list[MovementCell]
 
@@ -322,6 +361,7 @@ class ModelView(_Answer):
     """The champion: what it predicts, and from where each tier begins, best first."""
 
     model_version: str
+    grade: Grade | None
     horizon_days: int
     currency: str
     tiers: list[TierLimit]

@@ -12,7 +12,21 @@ from typing import TYPE_CHECKING, Any
 from configs.days import date_of, day_number
 from configs.errors import HistoryError
 from configs.files import replacing
-from serving.predictions import HEADLINES, SCORE_COLUMNS, CustomerScore, Terms, last_order, predicted, stored_drivers
+from models.tier_stability import FREE, Stability
+from serving.predictions import (
+    HEADLINES,
+    SCORE_COLUMNS,
+    CustomerScore,
+    Terms,
+    customer_scores,
+    last_order,
+    next_order,
+    predictions_and_drivers,
+    stored_drivers,
+    terms_of,
+    tier_since,
+)
+from serving.stable_tiers import run_before, tiers_before, with_stable_tiers
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -24,13 +38,19 @@ if TYPE_CHECKING:
 
 CHUNK_CUSTOMERS = 20_000
 Progress = Callable[[int, int], None]
+_SPARSE_TYPES = {"next_order": "date32", "tier_probability": "float64", "grade": "string"}
+"""Of columns that may hold nothing at all in a part of the customers."""
+_DAYS = {"last_order_day": last_order, "next_order_day": next_order, "tier_since_day": tier_since}
 
 
 @dataclass(frozen=True)
 class Scoring:
     """How a scoring run is done. ``created_at`` (with a time zone) is the time written into the run.
 
-    ``out``: also write the scores to this Parquet file. ``progress(done, total)`` is told of every chunk of customers.
+    ``horizon_days``: look so far ahead; None is what the model was trained for, and tiers are of that in any case.
+    ``stability``: how customers are held to their tiers of the published run; the default holds nobody.
+    ``out``: also write the scores to this Parquet file. ``progress(done, total)`` is told of every chunk of customers,
+    ``note`` what is worth a word to people.
     """
 
     model_version: str
@@ -39,6 +59,9 @@ class Scoring:
     threads: int = 1
     out: Path | None = None
     progress: Progress = lambda _done, _total: None
+    horizon_days: int | None = None
+    stability: Stability = FREE
+    note: Callable[[str], None] = lambda _: None
 
 
 def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Store, how: Scoring) -> ScoringRun:
@@ -55,10 +78,15 @@ def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Stor
     features = feature_frame(orders, day_number(as_of))
     if features.empty:
         raise HistoryError(f"no customer has a purchase before {as_of.isoformat()}; give a later --as-of")
-    terms = Terms(as_of, model.horizon_days, model.currency, how.model_version)
-    with store.writing(terms, tier_names=model.tiers.names, created_at=how.created_at) as writer:
+    terms = terms_of(model, as_of, how.model_version, how.horizon_days)
+    new_run = store.writing(terms, tier_names=model.tiers.names, created_at=how.created_at, tier_horizon_days=model.horizon_days)
+    with new_run as writer:
+        before, why_not = run_before(store.published(), model, terms)
+        if why_not:
+            how.note(f"{why_not}: nobody is held in the tier of that run")
         with _parts(how.out) as parts:
-            _write(writer, parts, features, _chunks(model, features, terms, how), terms, how.progress)
+            chunks = _chunks(model, features, terms, how, lambda customers: tiers_before(store, before, customers))
+            _write(writer, parts, features, chunks, terms, how.progress)
         return writer.publish(keep_runs=how.keep_runs)
 
 
@@ -71,9 +99,18 @@ def default_as_of(last_order_day: int) -> date:
     return date_of(last_order_day + 1)
 
 
-def _chunks(model: ValueModel, features: pd.DataFrame, terms: Terms, how: Scoring) -> Iterator[list[CustomerScore]]:
+def _chunks(
+    model: ValueModel, features: pd.DataFrame, terms: Terms, how: Scoring, before: Callable[[pd.Index[str]], pd.DataFrame]
+) -> Iterator[list[CustomerScore]]:
+    as_of = day_number(terms.as_of)
     for start in range(0, len(features), CHUNK_CUSTOMERS):
-        yield list(predicted(model, features.iloc[start : start + CHUNK_CUSTOMERS], terms, threads=how.threads))
+        chunk = features.iloc[start : start + CHUNK_CUSTOMERS]
+        predictions, drivers = predictions_and_drivers(model, chunk, terms, threads=how.threads)
+        trained = terms.horizon_days == model.horizon_days
+        of_tiers = predictions if trained else model.predict(chunk, as_of=as_of, threads=how.threads)
+        values = of_tiers["predicted_value"]
+        stable = with_stable_tiers(predictions, values, model.tiers, before(chunk.index), how.stability, as_of)
+        yield list(customer_scores(chunk, stable, drivers))
 
 
 def _write(
@@ -88,7 +125,7 @@ def _write(
     for chunk in chunks:
         writer.add(chunk)
         if parts is not None:
-            parts.add(_columns(chunk, terms))
+            parts.add(_columns(chunk, terms), types=_SPARSE_TYPES)
         done += len(chunk)
         progress(done, len(features))
 
@@ -106,13 +143,13 @@ def _parts(out: Path | None) -> Iterator[ParquetParts | None]:
 
 def _columns(scores: Sequence[CustomerScore], terms: Terms) -> dict[str, list[Any]]:
     """Give the columns for Parquet: the prediction, the effect of each driver group, and the terms."""
-    plain = [name for name in SCORE_COLUMNS if name not in ("last_order_day", "drivers")]
+    plain = [name for name in SCORE_COLUMNS if name not in (*_DAYS, "drivers")]
     columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in scores] for name in plain}
-    columns["last_order"] = [last_order(one) for one in scores]
+    columns |= {name.removesuffix("_day"): [day_of(one) for one in scores] for name, day_of in _DAYS.items()}
     drivers = [stored_drivers(one) for one in scores]
     for what in ("value", "churn"):
         effects = [{driver.group: driver.effect for driver in getattr(one, what)} for one in drivers]
         columns |= {f"{what}_driver_{group}": [one[group] for one in effects] for group in HEADLINES}
-    for name in ("as_of", "horizon_days", "currency", "model_version"):
+    for name in ("as_of", "horizon_days", "currency", "model_version", "grade"):
         columns[name] = [getattr(terms, name)] * len(scores)
     return columns

@@ -22,6 +22,7 @@ from configs.days import date_of, day_number
 from configs.errors import NotFoundError, StoreError
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
 from serving.store_engine import create_schema, open_engine, scorer_connection, store_address, store_errors
+from serving.store_moves import TierPair, moved_customers, tier_pairs
 from serving.store_tables import customer_scores, metadata, published, scoring_runs
 from serving.tier_summary import MovementCell, TierCount, TierSummary, TierTally
 
@@ -36,6 +37,8 @@ class ScoringRun:
     """One complete batch prediction of all customers: ``tiers`` best first, ``movement`` without empty cells.
 
     ``zero_padded_ids``: some ids are numbers with leading zeros, so that all ids are to be handled as text.
+    ``tier_horizon_days``: the horizon that the tiers are of, whatever horizon the values look ahead. ``held``: customers
+    who are kept in another tier than their value alone would give.
     """
 
     run_id: int
@@ -45,6 +48,8 @@ class ScoringRun:
     tiers: tuple[TierCount, ...]
     movement: tuple[MovementCell, ...]
     zero_padded_ids: bool
+    tier_horizon_days: int
+    held: int
 
     @property
     def tier_names(self) -> tuple[str, ...]:
@@ -168,18 +173,50 @@ class Store:
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def tiers_of(self, run_id: int, first: str, last: str) -> list[tuple[str, str, int | None]]:
+        """Give (customer id, tier, day since which) of a run's customers with ids from ``first`` to ``last``, both included.
+
+        Ids are ordered by code point; a bound that no database keeps is none.
+        """
+        customer_id = customer_scores.c.customer_id
+        bounds = [customer_id >= first] * storable(first) + [customer_id <= last] * storable(last)
+        query = sa.select(customer_id, customer_scores.c.tier, customer_scores.c.tier_since_day)
+        with self._reading() as connection:
+            rows = connection.execute(query.where(customer_scores.c.run_id == run_id, *bounds))
+            return [tuple(row) for row in rows]
+
+    def tier_pairs(self, before: int, after: int) -> tuple[TierPair, ...]:
+        """Count the customers of two runs by their tiers in both."""
+        with self._reading() as connection:
+            return tier_pairs(connection, before, after)
+
+    def moved_customers(self, before: int, after: int, top: int | None = None) -> Iterator[tuple[CustomerScore, CustomerScore]]:
+        """Read the customers whose tier differs between two runs, as (before, after), largest change of value first."""
+        with self._reading() as connection:
+            yield from moved_customers(connection, before, after, top)
+
+    def columns(self, run_id: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Give these columns of all customers of a complete run, in any order; nothing where it is no longer kept."""
+        query = sa.select(*(customer_scores.c[name] for name in names)).where(customer_scores.c.run_id == run_id)
+        with self._reading() as connection:
+            return [tuple(row) for row in connection.execute(query)]
+
     # The writer
 
     @contextmanager
-    def writing(self, terms: Terms, *, tier_names: Sequence[str], created_at: datetime) -> Iterator[RunWriter]:
+    def writing(
+        self, terms: Terms, *, tier_names: Sequence[str], created_at: datetime, tier_horizon_days: int | None = None
+    ) -> Iterator[RunWriter]:
         """Start a new run; readers see nothing of it until :meth:`RunWriter.publish`.
 
-        A block that ends without publishing leaves nothing behind. ``created_at`` needs a time zone.
+        A block that ends without publishing leaves nothing behind. ``created_at`` needs a time zone. Tiers are of
+        ``tier_horizon_days``, or of the horizon of ``terms``.
         Raises StoreError when another scorer is writing to this store.
         """
         with store_errors(self._address), scorer_connection(self._engine) as connection:
             _remove_unfinished(connection)
-            writer = RunWriter(connection, _start_run(connection, terms, created_at), tier_names)
+            run_id = _start_run(connection, terms, created_at, tier_horizon_days)
+            writer = RunWriter(connection, run_id, tier_names)
             try:
                 yield writer
             finally:
@@ -303,16 +340,18 @@ def _run(row: sa.RowMapping) -> ScoringRun:
     summary = TierSummary.from_json(row["summary"])
     return ScoringRun(
         run_id=row["run_id"],
-        terms=Terms(date_of(row["as_of_day"]), row["horizon_days"], row["currency"], row["model_version"]),
+        terms=Terms(date_of(row["as_of_day"]), row["horizon_days"], row["currency"], row["model_version"], row["grade"]),
         customers=row["customers"],
         created_at=datetime.fromisoformat(row["created_at"]),
         tiers=summary.tiers,
         movement=summary.movement,
         zero_padded_ids=summary.zero_padded_ids,
+        tier_horizon_days=row["tier_horizon_days"] or row["horizon_days"],
+        held=summary.held,
     )
 
 
-def _start_run(connection: sa.Connection, terms: Terms, created_at: datetime) -> int:
+def _start_run(connection: sa.Connection, terms: Terms, created_at: datetime, tier_horizon_days: int | None) -> int:
     start = sa.insert(scoring_runs).values(
         status=WRITING,
         created_at=created_at.astimezone(UTC).isoformat(timespec="seconds"),
@@ -322,6 +361,8 @@ def _start_run(connection: sa.Connection, terms: Terms, created_at: datetime) ->
         model_version=terms.model_version,
         customers=0,
         summary="{}",
+        tier_horizon_days=tier_horizon_days,
+        grade=terms.grade,
     )
     with connection.begin():
         return int(connection.execute(start.returning(scoring_runs.c.run_id)).scalar_one())

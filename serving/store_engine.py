@@ -73,9 +73,12 @@ def _sqlite_engine(address: URL) -> sa.Engine:
 
 
 def create_schema(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Make the tables that are missing; any number of processes may do this at once."""
+    """Make the tables that are missing, and in those of an older version the columns that are; nothing is ever removed.
+
+    Any number of processes may do this at once. Raises StoreError: the tables of an older version may not be changed.
+    """
     with engine.connect() as connection:
-        if all(sa.inspect(connection).has_table(name) for name in metadata.tables):
+        if not _missing(connection, metadata):
             return
     if engine.dialect.name == "sqlite":
         with (
@@ -86,7 +89,34 @@ def create_schema(engine: sa.Engine, metadata: sa.MetaData) -> None:
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK, _schema_number())))
+        older = [table.name for table in metadata.sorted_tables if sa.inspect(connection).has_table(table.name)]
         metadata.create_all(connection)
+        _add_columns(connection, metadata, older)
+
+
+def _missing(connection: sa.Connection, metadata: sa.MetaData) -> bool:
+    """Tell whether a table or a column is not there."""
+    inspector = sa.inspect(connection)
+    return any(not inspector.has_table(table.name) or _new_columns(inspector, table) for table in metadata.sorted_tables)
+
+
+def _new_columns(inspector: sa.Inspector, table: sa.Table) -> list[sa.Column[Any]]:
+    there = {column["name"] for column in inspector.get_columns(table.name)}
+    return [column for column in table.columns if column.name not in there]
+
+
+def _add_columns(connection: sa.Connection, metadata: sa.MetaData, tables: list[str]) -> None:
+    inspector = sa.inspect(connection)
+    for name in tables:
+        for column in _new_columns(inspector, metadata.tables[name]):
+            kind = column.type.compile(connection.dialect)
+            try:
+                connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {column.name} {kind}")
+            except DBAPIError:
+                raise StoreError(
+                    f"the score store {without_password(connection.engine.url)} was made by an older version, and this user "
+                    f"cannot add {name}.{column.name} to it: run foretier score once as the owner of its tables"
+                ) from None
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""The three tables of the score store, the same on SQLite and PostgreSQL."""
+"""The three tables of the score store, the same on SQLite and PostgreSQL.
+
+Columns that came after the first version may be NULL: ``serving.store_engine.create_schema`` adds them to the tables of an
+older store, whose runs have no value in them. A new column is added at the end, and may be NULL too.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,13 @@ scoring_runs = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("created_at", sa.Text, nullable=False, comment="ISO 8601, UTC"),
     sa.Column("as_of_day", sa.Integer, nullable=False, comment="days since 1970-01-01; the first day not observed"),
-    sa.Column("horizon_days", sa.Integer, nullable=False),
+    sa.Column("horizon_days", sa.Integer, nullable=False, comment="of the values; tiers are of tier_horizon_days"),
     sa.Column("currency", sa.Text, nullable=False),
     sa.Column("model_version", sa.Text, nullable=False),
     sa.Column("customers", sa.BigInteger, nullable=False),
     sa.Column("summary", sa.Text, nullable=False, comment="JSON: customers, value and risk per tier and past-spend tier"),
+    sa.Column("tier_horizon_days", sa.Integer, comment="the horizon that the model was trained for; NULL: horizon_days"),
+    sa.Column("grade", sa.Text, comment="A to D; NULL: not graded"),
     sqlite_autoincrement=True,  # an id of a removed run is never given again
 )
 
@@ -45,6 +51,15 @@ customer_scores = sa.Table(
     sa.Column("order_count", sa.BigInteger, nullable=False),
     sa.Column("total_spend", sa.Double, nullable=False),
     sa.Column("drivers", sa.Text, nullable=False, comment="compact JSON, see serving/predictions.py"),
+    sa.Column("value_low", sa.Double, comment="10 % quantile of what is spent in the horizon"),
+    sa.Column("value_high", sa.Double, comment="90 % quantile of it"),
+    sa.Column("tier_probability", sa.Double, comment="that what is spent lies within the tier; NULL: not that of the value"),
+    sa.Column("uncertain", sa.Boolean, comment="the interval crosses a boundary of the tier"),
+    sa.Column("expected_orders", sa.Double),
+    sa.Column("expected_order_value", sa.Double),
+    sa.Column("next_order_day", sa.Double, comment="days since 1970-01-01; NULL: no day can be named"),
+    sa.Column("tier_by_value", sa.Text, comment="the tier that the value alone would give"),
+    sa.Column("tier_since_day", sa.Integer, comment="days since 1970-01-01; the day of the first run with this tier"),
 )
 
 # The order of every list, with the columns lists are filtered by, so that filtering reads the index alone.

@@ -33,11 +33,15 @@ class MovementCell:
 
 @dataclass(frozen=True, slots=True)
 class TierSummary:
-    """What is known of a run as a whole: ``tiers`` best first, ``movement`` without empty cells, kind of ids."""
+    """What is known of a run as a whole: ``tiers`` best first, ``movement`` without empty cells, kind of ids.
+
+    ``held`` counts the customers who are kept in another tier than their value alone would give.
+    """
 
     tiers: tuple[TierCount, ...]
     movement: tuple[MovementCell, ...]
     zero_padded_ids: bool
+    held: int
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -50,6 +54,7 @@ class TierSummary:
             tiers=tuple(_tier_count(name, [cell for cell in cells if cell[1] == name]) for name in names),
             movement=tuple(MovementCell(past, tier, int(count), value) for past, tier, count, value, _, _ in cells),
             zero_padded_ids=summary["zero_padded_ids"],
+            held=summary.get("held", 0),
         )
 
 
@@ -60,6 +65,7 @@ class TierTally:
         self._names = tuple(tier_names)
         self._cells: dict[tuple[str, str], list[float]] = {}
         self._zero_padded_ids = False
+        self._held = 0
 
     def add(self, scores: Iterable[CustomerScore]) -> None:
         """Count these rows."""
@@ -69,6 +75,7 @@ class TierTally:
             cell[1] += score.predicted_value
             cell[2] += score.churn_risk
             cell[3] += score.value_at_risk
+            self._held += score.tier_by_value not in (None, score.tier)
             if score.customer_id.startswith("0"):
                 self._zero_padded_ids |= len(score.customer_id) > 1 and score.customer_id.isdecimal()
 
@@ -80,7 +87,7 @@ class TierTally:
     def to_json(self) -> str:
         """Everything counted, for the store."""
         cells = [[past, tier, *sums] for (past, tier), sums in sorted(self._cells.items())]
-        summary = {"tiers": self._names, "cells": cells, "zero_padded_ids": self._zero_padded_ids}
+        summary = {"tiers": self._names, "cells": cells, "zero_padded_ids": self._zero_padded_ids, "held": self._held}
         return json.dumps(summary, separators=(",", ":"), allow_nan=False)
 
 

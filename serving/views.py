@@ -21,6 +21,7 @@ def terms_view(terms: Terms) -> dict[str, Any]:
         "horizon_end": terms.horizon_end.isoformat(),
         "currency": terms.currency,
         "model_version": terms.model_version,
+        "grade": terms.grade,
     }
 
 
@@ -30,6 +31,8 @@ def tiers_view(run: ScoringRun) -> dict[str, Any]:
         **terms_view(run.terms),
         "scored_at": run.created_at.isoformat(),
         "customers": run.customers,
+        "tier_horizon_days": run.tier_horizon_days,
+        "held": run.held,
         "tiers": [asdict(tier) for tier in run.tiers],
         "movement": [asdict(cell) for cell in run.movement],
     }
@@ -41,6 +44,7 @@ def model_view(champion: LoadedModel) -> dict[str, Any]:
     limits = [*model.tiers.thresholds, None]
     return {
         "model_version": str(champion.version),
+        "grade": model.grade,
         "horizon_days": model.horizon_days,
         "currency": model.currency,
         "tiers": [{"tier": name, "from_value": limit} for name, limit in zip(model.tiers.names, limits, strict=True)],

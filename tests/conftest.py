@@ -123,6 +123,15 @@ def _score(customer_id: str, dice: random.Random) -> CustomerScore:
         order_count=dice.randrange(1, 50),
         total_spend=dice.uniform(-50, 5000),
         drivers=_drivers(dice),
+        value_low=0.25 * chance * value,
+        value_high=2.5 * chance * value,
+        tier_probability=dice.random(),
+        uncertain=dice.random() < 0.5,
+        expected_orders=2.0 * chance,
+        expected_order_value=value / 2.0,
+        next_order_day=dice.choice([None, 15137.0, 15500.0]),
+        tier_by_value=tier,
+        tier_since_day=15137 - dice.randrange(0, 100),
     )
 
 
@@ -228,5 +237,5 @@ def trained_home(sample: Cleaned, sample_settings: Settings, new_home: NewHome) 
         "training": {"boosting_rounds": 10, "max_cutoffs": 8},
     }
     settings = parse_settings(raw, where="test", variables={})
-    first, second = (train(sample, settings, environment, plan(sample, settings)) for _ in range(2))
+    first, second = (train(sample, settings, environment, plan(sample, settings), at=CREATED) for _ in range(2))
     return TrainedHome(environment, settings, (first, second))

@@ -170,6 +170,59 @@ def test_score_publishes_what_the_champion_says(at_registry: Any, tmp_path: Path
         ]
 
 
+def test_another_horizon_leaves_the_tiers_as_they_are(at_registry: Any, tmp_path: Path) -> None:
+    assert run("score").exit_code == 0
+    result = run("score", "--horizon-days", "180", "--json", "run.json")
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "run.json").read_text())
+    assert (told["horizon_days"], told["tier_horizon_days"], told["horizon_end"]) == (180, 90, "1998-12-28")
+    assert "by predicted value in 90 days" in result.output
+    with Store(at_registry.store_url) as before, Store(f"sqlite:///{tmp_path / 'scores.db'}") as now:
+        trained = {one.customer_id: one for one in before.page(limit=10_000)[1]}
+        longer = now.page(limit=10_000)[1]
+    for one in longer:
+        assert one.tier == trained[one.customer_id].tier
+        assert one.predicted_value >= trained[one.customer_id].predicted_value
+        assert one.churn_risk <= trained[one.customer_id].churn_risk
+    assert sum(one.predicted_value for one in longer) > 1.2 * sum(one.predicted_value for one in trained.values())
+    for wrong in ("0", "-1", "36501", "90.5", "x"):
+        assert run("score", "--horizon-days", wrong).exit_code == 2
+
+
+@pytest.mark.usefixtures("at_registry")
+def test_movement_tells_who_moved_and_why(tmp_path: Path) -> None:
+    assert run("score", "--as-of", "1998-06-01").exit_code == 0
+    assert "movement can be told after the next foretier score" in refused("movement")
+    assert run("score").exit_code == 0
+    result = run("movement", "--json", "moved.json")
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "moved.json").read_text())
+    assert (told["from"]["scoring_run"], told["to"]["scoring_run"]) == (1, 2)
+    assert (told["from"]["as_of"], told["to"]["as_of"]) == ("1998-06-01", "1998-07-01")
+    assert told["moved"] == len(told["customers"]) > 20
+    assert {cell["tier_before"] for cell in told["tiers"]} == {"Platinum", "Gold", "Silver", "Bronze"}
+    for row in told["customers"]:
+        assert row["tier_before"] != row["tier"]
+        assert "o order since" in row["reason"] or "rdered" in row["reason"] or "refunded" in row["reason"]
+    assert "Tiers from 1998-06-01 to 1998-07-01" in result.output
+    for suffix in ("csv", "xlsx"):
+        written = run("movement", "--from", "1", "--to", "2", "--top", "15", "--out", f"moved.{suffix}")
+        assert f"15 customers written to moved.{suffix}" in written.output
+    with (tmp_path / "moved.csv").open(encoding="utf-8-sig", newline="") as file:
+        ids = [unguarded(row["customer_id"]) for row in csv.DictReader(file)]
+    assert ids == [row["customer_id"] for row in told["customers"][:15]]
+    assert "there is no scoring run 9" in refused("movement", "--from", "9")
+    assert ".csv or .xlsx" in refused("movement", "--out", "moved.txt")
+
+
+@pytest.mark.usefixtures("at_registry")
+def test_a_run_that_nobody_can_be_held_to_is_told() -> None:
+    assert run("score").exit_code == 0
+    result = run("score", "--as-of", "1998-06-01")
+    words = " ".join(result.output.split())
+    assert "Note: the published run 1 is of a later day (1998-07-01): nobody is held in the tier of that run." in words
+
+
 @pytest.mark.usefixtures("at_registry")
 def test_a_day_beyond_the_log_is_told(tmp_path: Path) -> None:
     result = run("score", "--as-of", "1998-09-01")

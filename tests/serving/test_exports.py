@@ -247,10 +247,15 @@ def test_parquet_is_written_in_parts(tmp_path: Path) -> None:
     file = tmp_path / "scores.parquet"
     with file.open("wb") as opened_file:
         parts = ParquetParts(opened_file)
-        parts.add({"customer_id": ["00123", "=1+1"], "value": [0.1, 1e300]})
-        parts.add({"customer_id": ["x\0y"], "value": [-0.5]})
+        types = {"next_order": "date32"}
+        parts.add({"customer_id": ["00123", "=1+1"], "value": [0.1, 1e300], "next_order": [None, None]}, types)
+        parts.add({"customer_id": ["x\0y"], "value": [-0.5], "next_order": [date(2012, 2, 29)]}, types)
         parts.close()
-    assert pq.read_table(file).to_pydict() == {"customer_id": ["00123", "=1+1", "x\0y"], "value": [0.1, 1e300, -0.5]}
+    assert pq.read_table(file).to_pydict() == {
+        "customer_id": ["00123", "=1+1", "x\0y"],
+        "value": [0.1, 1e300, -0.5],
+        "next_order": [None, None, date(2012, 2, 29)],
+    }
 
 
 def opened(file: bytes) -> openpyxl.Workbook:

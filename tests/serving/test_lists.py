@@ -201,8 +201,11 @@ def test_the_wire_is_plain_json(store: Store, run: ScoringRun) -> None:
     page = churn_risk_page(store, SETTINGS, Filters(("Gold",), 0.25), limit=3)
     told = wire_page(page)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
+    for row, wired in zip(page.rows, told["customers"], strict=True):
+        assert wired["value_interval"] == {"low": row.value_low, "high": row.value_high, "level": 0.8}
+        assert wired["next_order"] in (None, "2011-06-12", "2012-06-09")
     assert list(told) == [
-        "list", "as_of", "horizon_days", "horizon_end", "currency", "model_version", "scoring_run", "tiers",
+        "list", "as_of", "horizon_days", "horizon_end", "currency", "model_version", "grade", "scoring_run", "tiers",
         "min_risk", "total",
         "customers", "next_cursor",
     ]  # fmt: skip

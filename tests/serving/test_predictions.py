@@ -19,6 +19,7 @@ from serving.predictions import (
     HEADLINES,
     NUMBER_COLUMNS,
     SCORE_COLUMNS,
+    SPARSE_COLUMNS,
     CustomerScore,
     Terms,
     churn_sentence,
@@ -27,8 +28,15 @@ from serving.predictions import (
     value_sentence,
     wire,
 )
+from serving.schemas import Prediction
 
 MakeScores = Callable[..., list[CustomerScore]]
+BEFORE = (
+    "predicted_value", "purchase_probability", "churn_risk", "value_if_active", "value_at_risk", "tier", "past_spend_tier",
+    "movement", "lifecycle_stage", "rfm_segment", "abc_class", "last_order_day", "order_count", "total_spend",
+)  # fmt: skip
+"""What the first version predicted."""
+OF_THE_RUN = ("customer_id", "drivers", "tier_by_value", "tier_since_day")
 
 
 @dataclass(frozen=True)
@@ -66,20 +74,22 @@ def frames(number: int = 50, seed: int = 1) -> Frames:
         "abc_class": "A",
     }
     known = {**numbers, **words}
-    columns = {name: known.get(name, 1.5) for name in PREDICTION_COLUMNS}
+    of_the_model = [name for name in SCORE_COLUMNS if name not in OF_THE_RUN]
+    columns = {name: known.get(name, 1.5) for name in of_the_model}
     return Frames(features, pd.DataFrame(columns, index=index), Drivers(200.0, 0.5, value, churn))
 
 
-def test_the_columns_are_those_of_the_model() -> None:
-    assert ("customer_id", *PREDICTION_COLUMNS, "drivers") == SCORE_COLUMNS
+def test_the_columns_are_those_of_the_model_and_of_the_run() -> None:
+    assert set(SCORE_COLUMNS) == {*PREDICTION_COLUMNS, *OF_THE_RUN}
 
 
 def test_the_wire_has_the_fields_of_the_contract_in_order(make_scores: MakeScores, terms: Terms) -> None:
     prediction = wire(make_scores(["12347"])[0], terms)
     assert list(prediction) == [
-        "customer_id", "as_of", "horizon_days", "horizon_end", "currency", "model_version", "tier",
-        "past_spend_tier", "movement",
-        "predicted_value", "purchase_probability", "churn_risk", "value_if_active", "value_at_risk",
+        "customer_id", "as_of", "horizon_days", "horizon_end", "currency", "model_version", "grade", "tier",
+        "tier_by_value", "tier_since", "tier_probability", "uncertain", "past_spend_tier", "movement",
+        "predicted_value", "value_interval", "purchase_probability", "churn_risk", "value_if_active", "value_at_risk",
+        "expected_orders", "expected_order_value", "next_order",
         "lifecycle_stage", "rfm_segment",
         "abc_class", "average", "drivers",
     ]  # fmt: skip
@@ -165,6 +175,41 @@ def test_numbers_keep_their_full_precision() -> None:
 def test_a_number_that_is_none_never_leaves_the_model(name: str, number: float) -> None:
     made = frames(3)
     made.predictions.loc["001", name] = number
+    with pytest.raises(ValueError, match=f"{name} that is not a finite number"):
+        made.scores()
+
+
+def test_what_cannot_be_said_is_null(terms: Terms) -> None:
+    made = frames(3)
+    made.predictions["next_order_day"] = [15137.0, math.nan, 15200.75]
+    made.predictions["tier_probability"] = [math.nan, 0.4, 1.0]
+    told = [wire(score, terms) for score in made.scores()]
+    assert [one["next_order"] for one in told] == ["2011-06-12", None, "2011-08-14"]
+    assert [one["tier_probability"] for one in told] == [None, 0.4, 1.0]
+    assert {(one["tier"], one["tier_by_value"], one["tier_since"]) for one in told} == {("Gold", "Gold", None)}
+
+
+def test_a_day_beyond_all_dates_is_the_last_date(make_scores: MakeScores, terms: Terms) -> None:
+    assert wire(replace(make_scores(["1"])[0], next_order_day=1e12), terms)["next_order"] == "9999-12-31"
+
+
+def test_a_score_of_an_older_version_says_null_for_what_it_does_not_know(make_scores: MakeScores, terms: Terms) -> None:
+    names = [name for name in SCORE_COLUMNS if name not in OF_THE_RUN and name not in BEFORE]
+    older = dict.fromkeys([*names, "tier_by_value", "tier_since_day"])
+    told = wire(replace(make_scores(["1"])[0], **older), terms)
+    nulls = {name for name, value in told.items() if value is None}
+    assert nulls == {
+        "grade", "tier_since", "tier_probability", "uncertain", "value_interval", "expected_orders", "expected_order_value",
+        "next_order",
+    }  # fmt: skip
+    assert told["tier_by_value"] == told["tier"]
+    Prediction.model_validate(told)
+
+
+@pytest.mark.parametrize("name", SPARSE_COLUMNS)
+def test_infinity_is_no_way_to_say_nothing(name: str) -> None:
+    made = frames(3)
+    made.predictions.loc["001", name] = math.inf
     with pytest.raises(ValueError, match=f"{name} that is not a finite number"):
         made.scores()
 

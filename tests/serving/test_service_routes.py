@@ -21,6 +21,7 @@ import pytest
 from configs.errors import RegistryError
 from configs.settings import Environment
 from serving import schemas
+from serving.predictions import wire
 from serving.scoring import Scoring, score
 from serving.store import Store
 
@@ -96,7 +97,40 @@ def test_orders_in_a_request_give_the_numbers_of_batch_scoring(service: Any, sta
     assert [one.customer_id for one in answered] == ids
     for one in answered:
         batch = schemas.Prediction.model_validate(service.get(f"/v1/customers/{quote(one.customer_id, safe='')}").json())
-        assert same(batch.model_dump(), one.model_dump()), one.customer_id
+        # Since when a customer is in a tier is known of scoring runs only.
+        assert (batch.tier_since, one.tier_since) == ("1998-07-01", None)
+        assert same(batch.model_dump() | {"tier_since": None}, one.model_dump()), one.customer_id
+
+
+@pytest.mark.parametrize("days", [1, 30, 90, 365])
+def test_any_horizon_gives_the_numbers_of_batch_scoring(service: Any, state: Any, tmp_path: Path, days: int) -> None:
+    ids = state.orders.select("customer_id").unique().sort("customer_id").collect()["customer_id"].to_list()[::97]
+    how = Scoring("1", state.run.created_at, horizon_days=days)
+    with Store(f"sqlite:///{tmp_path / 'scores.db'}") as store:
+        run = score(state.orders, AS_OF, state.model, store, how)
+        batch = [wire(store.customer(one)[1], run.terms) for one in ids]
+    asked = service.predict(*request_of(state, ids), as_of="1998-07-01", horizon_days=days)
+    answered = [schemas.Prediction.model_validate(one).model_dump() for one in no_nan(asked.text)["predictions"]]
+    trained = service.predict(*request_of(state, ids), as_of="1998-07-01").json()["predictions"]
+    for one, whole, usual in zip(answered, batch, trained, strict=True):
+        assert same(whole | {"tier_since": None}, one), one["customer_id"]
+        assert (one["horizon_days"], one["horizon_end"]) == (days, (AS_OF + timedelta(days=days)).isoformat())
+        assert one["tier"] == usual["tier"]
+        assert math.isclose(one["expected_orders"] * one["expected_order_value"], one["predicted_value"], rel_tol=1e-9)
+        for drivers, start, total in (("value", "predicted_value", 0.01), ("churn", "churn_risk", 1e-4)):
+            added_up = one["average"][start] + sum(driver["effect"] for driver in one["drivers"][drivers])
+            assert math.isclose(added_up, one[start], abs_tol=total)
+
+
+def test_the_horizon_of_the_model_is_the_default(service: Any, state: Any) -> None:
+    customers = request_of(state, ["0188"])
+    assert service.predict(*customers).json() == service.predict(*customers, horizon_days=90).json()
+
+
+@pytest.mark.parametrize("days", [0, -1, 36501, 90.0, 30.5, "90", True, [90], 10**30])
+def test_a_horizon_is_a_whole_number_of_days(service: Any, days: Any) -> None:
+    response = service.predict({"customer_id": "a", "orders": BOUGHT}, horizon_days=days)
+    assert fault(response) == (400, "invalid_request", ["horizon_days"])
 
 
 def same(one: Any, other: Any) -> bool:
@@ -390,7 +424,7 @@ def test_a_run_of_another_horizon_is_not_ready(serve: Any, state: Any) -> None:
     champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=180))
     environment = Environment.read({"FORETIER_HOME": str(state.home)})
     with serve(state.settings_path, environment, lambda _: champion) as service:
-        service.wait_until(lambda: "90 days ahead and the champion 180" in service.get("/readyz").text)
+        service.wait_until(lambda: "a model of 90 days and the champion is one of 180" in service.get("/readyz").text)
         assert service.get("/readyz").status_code == 503
         assert service.get("/v1/customers/0188").status_code == 200
 
@@ -410,7 +444,7 @@ def test_a_run_by_another_model_brings_its_champion(serve: Any, state: Any, tmp_
 
 def test_a_fault_of_our_own_tells_nothing_and_logs_no_customer(serve: Any, state: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
-        horizon_days, currency = 90, "USD"
+        horizon_days, currency, grade = 90, "USD", None
 
         def predict(self, features: Any, **_: Any) -> Any:
             raise ValueError(f"cannot predict {features.index[0]}")
