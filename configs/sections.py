@@ -210,6 +210,13 @@ class Scoring(Section):
         return bands
 
 
+class Gate(Section):
+    """What a model may cost to become champion."""
+
+    max_bundle_mb: Annotated[float, Field(strict=True, gt=0.0, le=100_000.0)] = 50.0
+    max_latency_ms: Annotated[float, Field(strict=True, gt=0.0, le=3_600_000.0)] = 100.0
+
+
 Stage = Literal["new", "active", "dormant", "lost", "any"]
 
 DEFAULT_PLAYBOOK: dict[str, dict[Stage, str]] = {

@@ -25,6 +25,7 @@ from configs.sections import (
     Columns,
     Csv,
     Days,
+    Gate,
     Lifecycle,
     Name,
     Scoring,
@@ -47,6 +48,7 @@ __all__ = [
     "Columns",
     "Csv",
     "Environment",
+    "Gate",
     "Lifecycle",
     "Scoring",
     "Settings",
@@ -90,6 +92,7 @@ class Settings(Section):
     lifecycle: Lifecycle = Lifecycle()
     playbook: dict[Name, dict[Stage, str]] = Field(default_factory=lambda: DEFAULT_PLAYBOOK)
     training: Training = Training()
+    gate: Gate = Gate()
     scoring: Scoring = Scoring()
 
     @model_validator(mode="before")
@@ -285,7 +288,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     sections: dict[tuple[str | int, ...], type[BaseModel]] = {
         (): Settings, ("source",): Source, ("source", "csv"): Csv, ("columns",): Columns, ("cleaning",): Cleaning,
         ("tiers", "shares"): TierShares, ("tiers", "limits"): TierLimits, ("tiers", "pareto"): TierPareto,
-        ("lifecycle",): Lifecycle, ("training",): Training, ("scoring",): Scoring,
+        ("lifecycle",): Lifecycle, ("training",): Training, ("gate",): Gate, ("scoring",): Scoring,
     }  # fmt: skip
     section = sections.get(location)
     return list(section.model_fields) if section else []

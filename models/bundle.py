@@ -4,10 +4,11 @@
 
     manifest.json          what this is, what it was made from, sha256 and size of every other file, and its own sha256
     purchase.txt value.txt LightGBM text models
-    model.json             horizon, currency, calibration, blend, BTYD reference customer
-    btyd.json tiers.json past_views.json
+    model.json             horizon, currency, grade, stacking, blend, BTYD reference customer
+    btyd.json spread.json tiers.json past_views.json
     settings.json          the resolved settings of the training run, without passwords
-    metrics.json           accuracy on the held-back window
+    metrics.json           accuracy and grade on the held-back window
+    golden.json            made-up customers and what the model says of them
     reference.json         distributions of features and predictions at training, to find drift; absent in older bundles
 
 No pickle, no customer, the same size for ten thousand and ten million customers, and the same bytes for the same input.
@@ -32,14 +33,19 @@ from configs.errors import BundleError
 from configs.files import replacing
 from features.catalog import FEATURE_NAMES
 from models.btyd import Btyd, Customer
+from models.golden import golden_rows
+from models.intervals import Spread
 from models.past_views import PastViews
 from models.reference import Reference
+from models.stacking import Stacking
 from models.tiers import Tiers
-from models.two_part import Calibration, TwoPart
+from models.two_part import TwoPart
 from models.value_model import Blend, ValueModel
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
+METRICS = "metrics.json"
+GOLDEN = "golden.json"
 REFERENCE = "reference.json"
 CHECKSUM = "manifest_sha256"
 LIBRARIES = ("lightgbm", "lifetimes", "numpy", "pandas", "scikit-learn", "scipy")
@@ -69,10 +75,12 @@ def save_bundle(model: ValueModel, origin: Origin, folder: Path) -> None:
         "value.txt": model.two_part.booster_value.model_to_string(),
         "model.json": _json(_core(model)),
         "btyd.json": _json(model.btyd.to_json()),
+        "spread.json": _json(model.spread.to_json()),
         "tiers.json": _json(model.tiers.to_json()),
         "past_views.json": _json(model.past_views.to_json()),
         "settings.json": _json(origin.settings),
-        "metrics.json": _json(origin.metrics),
+        METRICS: _json(origin.metrics),
+        GOLDEN: _json(golden_rows(model, origin.as_of)),
     }
     if origin.reference is not None:
         files[REFERENCE] = _json(origin.reference.to_json())
@@ -99,14 +107,26 @@ def load_bundle(folder: Path) -> ValueModel:
             inputs=tuple(core["inputs"]),
             booster_purchase=lgb.Booster(model_str=texts["purchase.txt"]),
             booster_value=lgb.Booster(model_str=texts["value.txt"]),
-            calibration=Calibration(**core["calibration"]),
         ),
         btyd=Btyd.from_json(json.loads(texts["btyd.json"])),
         btyd_reference=Customer(**core["btyd_reference"]),
+        stacking=Stacking(**core["stacking"]),
         blend=Blend(**core["blend"]),
+        spread=Spread.from_json(json.loads(texts["spread.json"])),
         tiers=Tiers.from_json(json.loads(texts["tiers.json"])),
         past_views=PastViews.from_json(json.loads(texts["past_views.json"])),
+        grade=core["grade"],
     )
+
+
+def read_file(folder: Path, name: str) -> dict[str, Any] | None:
+    """Verify and read one JSON file of a bundle, ``METRICS`` or ``GOLDEN``; None where it was saved without one.
+
+    Raises BundleError: the file is missing or not the one that was written, or the bundle is of another format.
+    """
+    entry = read_manifest(folder)["files"].get(name)
+    found: dict[str, Any] | None = None if entry is None else json.loads(_verified(folder / name, entry))
+    return found
 
 
 def load_reference(folder: Path) -> Reference | None:
@@ -137,9 +157,10 @@ def _core(model: ValueModel) -> dict[str, Any]:
         "horizon_days": model.horizon_days,
         "currency": model.currency,
         "inputs": list(model.two_part.inputs),
-        "calibration": asdict(model.two_part.calibration),
+        "stacking": asdict(model.stacking),
         "blend": asdict(model.blend),
         "btyd_reference": asdict(model.btyd_reference),
+        "grade": model.grade,
     }
 
 

@@ -1,4 +1,4 @@
-"""The model registry: bundles as MLflow model versions of ``foretier``, found again by the alias ``champion``.
+"""The model registry: bundles as MLflow model versions of ``foretier``, found again by ``champion`` and ``challenger``.
 
 MLflow only keeps and finds the files. Bundles are read by ``models.bundle``, which verifies them first; MLflow's own model
 loading is never used, since it runs code out of the artifacts.
@@ -10,14 +10,14 @@ import fcntl
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from configs.errors import BundleError, RegistryError
+from configs.errors import BundleError, RegistryError, nearest
 from configs.settings import Environment
 from models.bundle import load_bundle, load_reference
 from models.reference import Reference
@@ -25,13 +25,27 @@ from models.value_model import ValueModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 MODEL_NAME = "foretier"
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 BUNDLE_FOLDER = "bundle"
+TRIAL_FOLDER = "trial"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 LONGEST_REASON = 300
+LONGEST_TAG = 4000
 CONNECT_SECONDS = 10
 PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)[^\s/@]*(?=@)|(?<=[?&])(password=)[^\s&]*")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A model version: its number, the run that made it, and where its bundle lies."""
+
+    version: str
+    run_id: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -72,8 +86,56 @@ def register_bundle(client: MlflowClient, environment: Environment, run_id: str)
 
 def move_champion(client: MlflowClient, environment: Environment, version: str) -> None:
     """Point the alias ``champion`` to a version."""
+    move_alias(client, environment, CHAMPION, version)
+
+
+def move_alias(client: MlflowClient, environment: Environment, alias: str, version: str) -> None:
+    """Point an alias to a version. Raises RegistryError: there is no such version, or the registry cannot be reached."""
     with registry_errors(environment):
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        client.set_registered_model_alias(MODEL_NAME, alias, version)
+
+
+def with_alias(client: MlflowClient, environment: Environment, alias: str) -> Registered | None:
+    """The version an alias points to; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    with registry_errors(environment):
+        try:
+            return _registered(client.get_model_version_by_alias(MODEL_NAME, alias))
+        except MlflowException as error:
+            if error.error_code not in ABSENT:
+                raise
+            return None
+
+
+def find_version(client: MlflowClient, environment: Environment, version: str) -> Registered:
+    """One version. Raises RegistryError: there is none of this number (the known ones are named)."""
+    with registry_errors(environment):
+        known = [_registered(one) for one in client.search_model_versions(f"name = '{MODEL_NAME}'")]
+    for one in known:
+        if one.version == version:
+            return one
+    versions = sorted((one.version for one in known), key=int, reverse=True)
+    raise RegistryError(f"there is no model version {version}; {nearest(version, versions)}")
+
+
+def tag_version(client: MlflowClient, environment: Environment, version: str, tags: Mapping[str, str]) -> None:
+    """Write tags of a version, over those of the same names."""
+    with registry_errors(environment):
+        for name, value in tags.items():
+            client.set_model_version_tag(MODEL_NAME, version, name, value[:LONGEST_TAG])
+
+
+@contextmanager
+def fetched(environment: Environment, artifact_uri: str) -> Iterator[Path]:
+    """A local copy of a folder of artifacts, gone when the block ends. Raises RegistryError: it cannot be fetched."""
+    _quieten()
+    from mlflow.artifacts import download_artifacts
+
+    with TemporaryDirectory(prefix="foretier-bundle-") as folder:
+        with registry_errors(environment):
+            local = download_artifacts(artifact_uri=artifact_uri, dst_path=folder, tracking_uri=environment.tracking_url)
+        yield Path(local)
 
 
 def champion(environment: Environment) -> LoadedModel:
@@ -82,16 +144,20 @@ def champion(environment: Environment) -> LoadedModel:
     Raises RegistryError: there is none yet, or the registry cannot be reached. BundleError: its files are damaged.
     """
     client = open_tracking(environment)
-    from mlflow.exceptions import MlflowException
+    found = with_alias(client, environment, CHAMPION)
+    if found is None:
+        raise RegistryError(f"there is no champion model yet: {_way_to_one(with_alias(client, environment, CHALLENGER))}")
+    return LoadedModel(found.version, load_logged_bundle(environment, found.source))
 
-    with registry_errors(environment):
-        try:
-            version = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            raise RegistryError("there is no champion model yet: run foretier train first") from None
-    return LoadedModel(str(version.version), load_logged_bundle(environment, str(version.source)))
+
+def _way_to_one(challenger: Registered | None) -> str:
+    if challenger is None:
+        return "run foretier train first"
+    return f"version {challenger.version} is only a challenger: foretier promote says why, and with --force --why promotes it"
+
+
+def _registered(found: ModelVersion) -> Registered:
+    return Registered(str(found.version), str(found.run_id), str(found.source))
 
 
 def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueModel:
@@ -99,13 +165,8 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
 
     Raises RegistryError: it cannot be fetched. BundleError: it is damaged.
     """
-    _quieten()
-    from mlflow.artifacts import download_artifacts
-
-    with TemporaryDirectory(prefix="foretier-bundle-") as folder:
-        with registry_errors(environment):
-            local = download_artifacts(artifact_uri=artifact_uri, dst_path=folder, tracking_uri=environment.tracking_url)
-        return load_bundle(Path(local))
+    with fetched(environment, artifact_uri) as folder:
+        return load_bundle(folder)
 
 
 def scored_by(environment: Environment, version: str) -> tuple[ValueModel, Reference | None] | None:
@@ -124,7 +185,7 @@ def scored_by(environment: Environment, version: str) -> tuple[ValueModel, Refer
             local = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=environment.tracking_url))
             return load_bundle(local), load_reference(local)
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in ABSENT:
                 raise
             return None
         except BundleError:

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from configs.settings import Environment, Settings
     from features.orders import Cleaned
+    from training.panel import Snapshot
     from training.pipeline import Trained
 
 app = typer.Typer(no_args_is_help=True)
+EXIT_REFUSED = 1
 
 Until = Annotated[
     datetime | None,
@@ -49,7 +51,7 @@ def check(config: ConfigFile = None, orders: OrdersPath = None, until: Until = N
 @app.command()
 @reported
 def train(config: ConfigFile = None, orders: OrdersPath = None, until: Until = None, json_file: JsonFile = None) -> None:
-    """Train on the transactions, evaluate on the last complete horizon, register the model as champion."""
+    """Train on the transactions, evaluate and grade on the last complete horizon; the gate decides whether it is champion."""
     from configs.settings import Environment
     from training.pipeline import summary
     from training.report import training_report
@@ -60,6 +62,75 @@ def train(config: ConfigFile = None, orders: OrdersPath = None, until: Until = N
     screen.print(training_report(trained))
     if json_file is not None:
         write_json(json_file, summary(trained))
+
+
+@app.command(name="promote")
+@reported
+def promote_command(
+    version: Annotated[str | None, typer.Argument(help="A model version (default: the challenger).", show_default=False)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote it whatever the gate says; needs --why.")] = False,  # noqa: FBT002
+    why: Annotated[str | None, typer.Option("--why", metavar="TEXT", help="The reason, for the log.", show_default=False)] = None,
+    config: ConfigFile = None, orders: OrdersPath = None, json_file: JsonFile = None,
+) -> None:  # fmt: skip
+    """Make the challenger, or a version, champion if the gate lets it pass; exit code 1 if it does not."""
+    from configs.errors import SettingsError
+    from configs.settings import Environment
+    from training.context import attributes_of
+    from training.decision_report import decision_report
+    from training.panel import snapshot
+    from training.promotion import Attributes, promote
+
+    if force != bool(why and why.strip()):
+        raise SettingsError("--force and --why TEXT go together: who overrules the gate says why")
+    screen, settings = console(json_file), read_settings(config, orders)
+    environment = Environment.read()
+
+    def window(cutoff: int, horizon_days: int) -> tuple[Snapshot, Attributes]:
+        cleaned = clean(settings, environment, screen)
+        with screen.status("Challenger against champion"):
+            holdout = snapshot(cleaned.orders, cutoff, horizon_days)
+            return holdout, attributes_of(cleaned.orders, holdout, settings)
+
+    decision = promote(environment, settings, window, at=_now(settings), version=version, force_why=why if force else None)
+    screen.print(decision_report(decision))
+    if json_file is not None:
+        write_json(json_file, decision.as_dict())
+    if decision.action == "refused":
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command(name="rollback")
+@reported
+def rollback_command(
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the log.")] = "no reason given",
+    config: ConfigFile = None, json_file: JsonFile = None,
+) -> None:  # fmt: skip
+    """Return to the champion before the present one, as the decision log tells."""
+    from configs.settings import Environment
+    from training.decision_report import decision_report
+    from training.promotion import rollback
+
+    screen, settings = console(json_file), read_settings(config)
+    decision = rollback(Environment.read(), at=_now(settings), why=why)
+    screen.print(decision_report(decision))
+    if json_file is not None:
+        write_json(json_file, decision.as_dict())
+
+
+@app.command()
+@reported
+def decisions(config: ConfigFile = None, json_file: JsonFile = None) -> None:
+    """Show the decision log: every promotion, refusal and rollback, the oldest first."""
+    from configs.settings import Environment
+    from training.decision_report import decisions_table
+    from training.decisions import read_decisions
+
+    screen = console(json_file)
+    read_settings(config)
+    found = read_decisions(Environment.read().home)
+    screen.print(decisions_table(found))
+    if json_file is not None:
+        write_json(json_file, {"decisions": [decision.as_dict() for decision in found]})
 
 
 def clean(settings: Settings, environment: Environment, screen: Console, until: date | None = None) -> Cleaned:
@@ -89,12 +160,16 @@ def run_training(cleaned: Cleaned, settings: Settings, environment: Environment,
             bars.update(bar, completed=begun, description=what)
             begun += 1
 
-        return train_all(cleaned, settings, environment, planned, progress)
+        return train_all(cleaned, settings, environment, planned, progress, at=_now(settings))
 
 
 def rejected_file(environment: Environment) -> Path:
     """Where rejected rows are written."""
     return environment.home / "rejected.parquet"
+
+
+def _now(settings: Settings) -> datetime:
+    return datetime.now(settings.zone)
 
 
 def _day(given: datetime | None) -> date | None:

@@ -236,7 +236,7 @@ def _letter(value: Gain, capture: Gain, churn: Gain) -> Letter:
 
 def _sentence(letter: Letter, value: Gain, capture: Gain, churn: Gain, horizon_days: int) -> str:
     figures = (
-        f"{one.measure} {one.model:.3f} against {one.of_rule:.3f} of {one.rule}, gain {one.gain.low:+.0%} to {one.gain.high:+.0%}"
+        f"{one.measure} {one.model:.3f} against {one.of_rule:.3f} of {one.rule}, gain {one.gain.low:+.1%} to {one.gain.high:+.1%}"
         for one in (value, capture, churn)
     )
     return f"{_MEANING[letter].format(days=horizon_days)} ({'; '.join(figures)})"

@@ -1,16 +1,16 @@
-"""The training run: evaluate on the last complete horizon, refit on everything, register, move the alias."""
+"""The training run: evaluate on the last complete horizon, refit on everything, register, ask the gate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from configs.days import date_of
-from configs.errors import BundleError, HistoryError
+from configs.errors import BundleError
 from configs.settings import Environment, Settings
 from features.customers import feature_frame
 from features.history_check import resolve_horizon
@@ -18,14 +18,29 @@ from features.orders import Cleaned
 from models.bundle import Origin, save_bundle
 from models.fitting import FIT_STEPS, fit
 from models.reference import reference_of
-from models.registry import BUNDLE_FOLDER, load_logged_bundle, move_champion, open_tracking, register_bundle, registry_errors
+from models.registry import (
+    BUNDLE_FOLDER,
+    CHALLENGER,
+    TRIAL_FOLDER,
+    load_logged_bundle,
+    move_alias,
+    open_tracking,
+    register_bundle,
+    registry_errors,
+)
 from models.value_model import ValueModel
-from training.evaluation import Evaluation, can_evaluate, evaluate
+from training.context import attributes_of
+from training.decisions import Decision
+from training.evaluation import Evaluation
+from training.grade import Grade
 from training.panel import Plan, Snapshot, plan_cutoffs, sampled, snapshot, training_set
-from training.tracking import log_evaluation, log_settings, tracked_run
+from training.promotion import Attributes, promote
+from training.tracking import log_evaluation, log_grade, log_settings, tracked_run
+from training.trial import tried
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow import MlflowClient
 
 Progress = Callable[[str], None]
 CHECKED_CUSTOMERS = 200
@@ -33,7 +48,7 @@ CHECKED_CUSTOMERS = 200
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run made. ``evaluation`` is None where ``not_evaluated`` says why."""
+    """What a training run made, and what the gate decided. ``evaluation`` is None where ``not_evaluated`` says why."""
 
     model: ValueModel
     version: str
@@ -42,6 +57,8 @@ class Trained:
     customers: int
     evaluation: Evaluation | None
     not_evaluated: str | None
+    grade: Grade
+    decision: Decision
 
     @property
     def as_of(self) -> date:
@@ -59,42 +76,61 @@ def plan(cleaned: Cleaned, settings: Settings) -> Plan:
 def steps(planned: Plan) -> int:
     """How often ``train`` calls its ``progress``."""
     fits = 2 if planned.trial else 1
-    return len(planned.cutoffs) + fits * FIT_STEPS + 2
+    return len(planned.cutoffs) + fits * FIT_STEPS + 3
 
 
 def train(
-    cleaned: Cleaned, settings: Settings, environment: Environment, planned: Plan, progress: Progress = lambda _: None
-) -> Trained:
-    """Train, evaluate, log and register; the alias ``champion`` moves last, when everything else is safe.
+    cleaned: Cleaned, settings: Settings, environment: Environment, planned: Plan, progress: Progress = lambda _: None,
+    *, at: datetime,
+) -> Trained:  # fmt: skip
+    """Train, evaluate, grade, log and register a challenger; the gate decides whether it becomes champion.
 
-    Raises HistoryError: nothing to learn from. RegistryError: MLflow cannot be used.
+    ``at`` is the moment of that decision, with its time zone; nothing else depends on it. Raises HistoryError: nothing to
+    learn from. RegistryError: MLflow cannot be used.
     """
     client = open_tracking(environment)
     with registry_errors(environment), tracked_run(client, environment, f"train as of {date_of(planned.as_of)}") as run_id:
         log_settings(client, run_id, settings.without_secrets(), cleaned.report.fingerprint)
         snapshots = _snapshots(cleaned, planned, settings, progress)
-        evaluation, reason = _evaluated(snapshots, planned, settings, progress)
+        trial = tried(cleaned, snapshots, planned, settings, progress)
         current = feature_frame(cleaned.orders, planned.as_of)
         known = [sampled(snapshots[cutoff], _rows(planned, settings), settings.training.seed) for cutoff in planned.final]
-        model = fit(training_set(known, current, planned.as_of, planned.horizon_days), settings, progress=progress)
+        fitted = fit(training_set(known, current, planned.as_of, planned.horizon_days), settings, progress=progress)
+        model = replace(fitted, grade=trial.grade.letter)
         earlier = {one.cutoff: one.features for one in known}
         reference = reference_of(model, current, planned.as_of, earlier, threads=settings.training.threads)
         progress("Logging to MLflow")
         origin = Origin(
             as_of=planned.as_of, cutoffs=planned.final, fingerprint=cleaned.report.fingerprint,
-            settings=settings.without_secrets(), metrics=evaluation.as_dict() if evaluation else {"not_evaluated": reason},
-            reference=reference,
+            settings=settings.without_secrets(), metrics=trial.metrics, reference=reference,
         )  # fmt: skip
-        with TemporaryDirectory(prefix="foretier-bundle-") as folder:
-            save_bundle(model, origin, Path(folder) / BUNDLE_FOLDER)
-            client.log_artifacts(run_id, folder)
-        if evaluation is not None:
-            log_evaluation(client, run_id, evaluation, settings.currency)
+        _log_bundles(client, run_id, model, origin, trial.model, planned)
+        log_grade(client, run_id, trial.grade)
+        if trial.evaluation is not None:
+            log_evaluation(client, run_id, trial.evaluation, settings.currency)
         progress("Checking and registering")
         _check_reload(environment, str(client.get_run(run_id).info.artifact_uri), model, current, planned.as_of)
         version = register_bundle(client, environment, run_id)
-        move_champion(client, environment, version)
-    return Trained(model, version, run_id, planned, len(current), evaluation, reason)
+        move_alias(client, environment, CHALLENGER, version)
+    progress("Challenger against champion")
+
+    def window(cutoff: int, _: int) -> tuple[Snapshot, Attributes]:
+        return snapshots[cutoff], attributes_of(cleaned.orders, snapshots[cutoff], settings)
+
+    decision = promote(environment, settings, window, at=at, version=version)
+    return Trained(model, version, run_id, planned, len(current), trial.evaluation, trial.reason, trial.grade, decision)
+
+
+def _log_bundles(
+    client: MlflowClient, run_id: str, model: ValueModel, origin: Origin, trial: ValueModel | None, planned: Plan
+) -> None:
+    """The model, and beside it the trial model, by which a later challenger can be compared with this one."""
+    with TemporaryDirectory(prefix="foretier-bundle-") as folder:
+        save_bundle(model, origin, Path(folder) / BUNDLE_FOLDER)
+        if trial is not None:
+            before = replace(origin, as_of=planned.holdout, cutoffs=planned.trial, metrics={}, reference=None)
+            save_bundle(trial, before, Path(folder) / TRIAL_FOLDER)
+        client.log_artifacts(run_id, folder)
 
 
 def _snapshots(cleaned: Cleaned, planned: Plan, settings: Settings, progress: Progress) -> Mapping[int, Snapshot]:
@@ -111,25 +147,6 @@ def _snapshots(cleaned: Cleaned, planned: Plan, settings: Settings, progress: Pr
 def _rows(planned: Plan, settings: Settings) -> int:
     """Rows of one cutoff to fit on, at most."""
     return max(1, settings.training.max_rows // len(planned.cutoffs))
-
-
-def _evaluated(
-    snapshots: Mapping[int, Snapshot], planned: Plan, settings: Settings, progress: Progress
-) -> tuple[Evaluation | None, str | None]:
-    """Fit on what was known at the held-back cutoff and compare with what happened; or say why that cannot be done."""
-    if not planned.trial:
-        needed = 2 * planned.horizon_days + settings.training.min_history_days
-        return None, f"holding back {planned.horizon_days} days needs at least {needed} days of history"
-    holdout = snapshots[planned.holdout]
-    if not can_evaluate(holdout):
-        return None, "in the held-back window everybody bought, or nobody did"
-    known = [snapshots[cutoff] for cutoff in planned.trial]
-    rivals = training_set(known, holdout.features, planned.holdout, planned.horizon_days)
-    try:
-        model = fit(rivals, settings, progress=progress)
-    except HistoryError as error:
-        return None, f"before the held-back window, {error}"
-    return evaluate(model, holdout, threads=settings.training.threads), None
 
 
 def _check_reload(environment: Environment, artifact_uri: str, model: ValueModel, current: pd.DataFrame, as_of: int) -> None:
@@ -153,4 +170,6 @@ def summary(trained: Trained) -> dict[str, Any]:
         "tiers": trained.model.tiers.to_json(),
         "evaluation": trained.evaluation.as_dict() if trained.evaluation else None,
         "not_evaluated": trained.not_evaluated,
+        "grade": trained.grade.as_dict(),
+        "decision": trained.decision.as_dict(),
     }

@@ -14,6 +14,7 @@ from configs.days import date_of
 from configs.settings import Settings
 from features.cleaning_report import CleaningReport
 from features.history_check import HorizonSupport
+from training.decision_report import decision_report, grade_text
 from training.evaluation import PERFECT, SERVED, Evaluation
 from training.pipeline import Trained
 
@@ -38,10 +39,11 @@ def training_report(trained: Trained) -> RenderableType:
         parts += [Text(f"Accuracy unknown: {trained.not_evaluated}.", style="yellow"), Text()]
     parts.append(
         Text(
-            f"Champion: foretier version {trained.version}, trained on {len(trained.plan.final)} cutoffs as of {trained.as_of}, "
+            f"Version {trained.version} of foretier, trained on {len(trained.plan.final)} cutoffs as of {trained.as_of}, "
             f"{trained.plan.horizon_days} days ahead, {trained.customers:,} customers."
         )
     )
+    parts += [grade_text(trained.grade), Text(), decision_report(trained.decision)]
     return Group(*parts)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.settings import Environment
 from training.evaluation import Evaluation
+from training.grade import Grade
 from training.plots import decile_chart, gain_chart
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def log_settings(client: MlflowClient, run_id: str, settings: Mapping[str, Any],
         client.log_param(run_id, key, str(value)[:LONGEST_PARAMETER])
     client.log_text(run_id, json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False), "settings.json")
     client.set_tag(run_id, "foretier.data_fingerprint", fingerprint)
+
+
+def log_grade(client: MlflowClient, run_id: str, grade: Grade) -> None:
+    """Log the letter as a tag, and the whole grade as a file."""
+    client.set_tag(run_id, "foretier.grade", grade.letter or "none")
+    client.log_text(run_id, json.dumps(grade.as_dict(), indent=1, sort_keys=True, ensure_ascii=False), "grade.json")
 
 
 def log_evaluation(client: MlflowClient, run_id: str, evaluation: Evaluation, currency: str) -> None:

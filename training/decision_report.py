@@ -1,0 +1,93 @@
+"""What ``foretier train``, ``promote``, ``rollback`` and ``decisions`` show of grades and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from training.decisions import Decision
+from training.grade import RULE, Grade
+
+COLORS = {"A": "bold green", "B": "green", "C": "yellow", "D": "red", None: "yellow"}
+HEADLINES = {
+    "promoted": "Version {version} is champion: {why}.",
+    "forced": "Version {version} is champion, against the gate: {why}.",
+    "refused": "Version {version} stays a challenger: {why}.",
+    "rolled back": "Version {version} is champion again: {why}.",
+    "found": "Version {version} was found as champion: {why}.",
+}
+STYLES = {"promoted": "bold green", "forced": "bold yellow", "refused": "bold yellow", "rolled back": "bold", "found": "dim"}
+
+
+def grade_text(grade: Grade) -> RenderableType:
+    """The letter and what it means, and the rule it was given by."""
+    letter = "none" if grade.letter is None else grade.letter
+    first = Text.assemble("Grade ", (letter, COLORS[grade.letter]), f": {grade.sentence}.")
+    return Group(first, Text(RULE, style="dim"))
+
+
+def decision_report(decision: Decision) -> RenderableType:
+    """The decision in one sentence, who is champion now, and every figure that was looked at."""
+    said = HEADLINES[decision.action].format(version=decision.version, why=decision.why.rstrip("."))
+    parts: list[RenderableType] = [Text(said, style=STYLES[decision.action])]
+    if decision.action == "refused":
+        parts.append(Text(_who_stays(decision)))
+    elif decision.champion_before is not None:
+        parts.append(Text(f"The champion before was version {decision.champion_before}: foretier rollback returns to it."))
+    if decision.checks:
+        parts += [Text(), checks_table(decision.checks)]
+    return Group(*parts)
+
+
+def checks_table(checks: Sequence[Mapping[str, Any]]) -> Table:
+    """What the gate looked at."""
+    table = Table(
+        title="What the gate looked at", title_justify="left", caption_justify="left",
+        caption="Lead: 90 % interval of how much better the challenger is (below 0: worse).",
+    )  # fmt: skip
+    table.add_column("Looked at", overflow="fold")
+    for name in ("Challenger", "Champion or limit", "Lead"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Passed")
+    for check in checks:
+        passed = Text("yes", style="green") if check["passed"] else Text("no", style="bold red")
+        table.add_row(check["name"], _number(check["figure"]), _number(check["against"]), _lead(check["lead"]), passed)
+    return table
+
+
+def decisions_table(decisions: Sequence[Decision]) -> RenderableType:
+    """The decision log."""
+    if not decisions:
+        return Text("No decision yet: foretier train makes the first.")
+    table = Table(title="Decisions, the oldest first", title_justify="left")
+    for name in ("When", "What", "Version", "Champion", "Grade"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Why", overflow="fold")
+    for one in decisions:
+        moved = (
+            one.champion_after
+            if one.champion_after == one.champion_before
+            else f"{one.champion_before or '-'} to {one.champion_after}"
+        )
+        table.add_row(one.time, Text(one.action, style=STYLES[one.action]), one.version, moved or "-", one.grade or "-", one.why)
+    return table
+
+
+def _who_stays(decision: Decision) -> str:
+    stays = decision.champion_before
+    now = "There is no champion yet" if stays is None else f"Version {stays} stays champion"
+    return f"{now}. foretier promote {decision.version} --force --why TEXT overrules the gate."
+
+
+def _number(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:.3f}"
+
+
+def _lead(lead: Mapping[str, float | None] | None) -> str:
+    if lead is None or lead["low"] is None or lead["high"] is None:
+        return ""
+    return f"{lead['low']:+.3f} to {lead['high']:+.3f}"

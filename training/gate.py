@@ -1,0 +1,199 @@
+"""Whether a challenger may replace the champion: figures in, a verdict out. Nothing is loaded, logged or moved here.
+
+Both are compared by their trial models, fitted without the challenger's held-back window, on all customers of that window: the
+paired bootstrap of ``training.resampling`` bounds the challenger's lead in each measure (positive is better), and the lead
+must surely (lower end of the 90 % interval) not be below the stated margin. A group of ``SLICE_CUSTOMERS`` or more must not be
+clearly worse: surely worse, and by more than its margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.accuracy import DECILES
+from training.grade import FEWEST, SEED, TOP, Letter
+from training.resampling import MOST_CUSTOMERS, Interval, Ranking, auc, gini, interval, top_capture, weights
+
+Floats = npt.NDArray[np.float64]
+Chosen = npt.NDArray[np.bool_]
+Figures = dict[str, float]
+
+GINI, CAPTURE, AUC, BRIER, BIAS, CALIBRATION = (
+    "normalized Gini", f"top-{TOP:.0%} capture", "AUC", "Brier score", "total bias", "churn calibration error"
+)  # fmt: skip
+MARGINS = {GINI: 0.02, CAPTURE: 0.02, AUC: 0.02, BRIER: 0.01, BIAS: 0.10, CALIBRATION: 0.02}
+"""By how much each measure may be worse: the lower end of the lead must be above it. Total bias by its distance from 1."""
+SLICE_CUSTOMERS = 200
+SLICE_MARGINS = {GINI: 0.03, AUC: 0.03}
+LETTERS = "ABCD"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one model says of each customer: ``value`` in currency, ``risk`` the churn risk."""
+
+    value: Floats
+    risk: Floats
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two models on one window: realised ``value`` (at least 0) and ``active`` (0 or 1) per customer, groups by name."""
+
+    value: Floats
+    active: Floats
+    challenger: Said
+    champion: Said
+    groups: Mapping[str, Chosen]
+
+    def rows(self, chosen: Chosen) -> Duel:
+        """The same of some customers, without groups."""
+        return Duel(
+            self.value[chosen], self.active[chosen],
+            Said(self.challenger.value[chosen], self.challenger.risk[chosen]),
+            Said(self.champion.value[chosen], self.champion.risk[chosen]), {},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing the gate looks at.
+
+    ``figure`` is the challenger's, ``against`` the champion's or a limit; ``lead`` bounds how much better the challenger is
+    (below 0: worse).
+    """
+
+    name: str
+    passed: bool
+    figure: float | None
+    against: float | None
+    sentence: str
+    lead: Interval | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = asdict(self)
+        if self.lead is not None:
+            # JSON has no infinity: a side that nothing bounds is null.
+            plain["lead"] = {name: bound if np.isfinite(bound) else None for name, bound in self.lead.as_dict().items()}
+        return plain
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the challenger may become champion, why in one sentence, and everything that was looked at."""
+
+    passed: bool
+    reason: str
+    checks: tuple[Check, ...] = ()
+
+
+def verdict(checks: tuple[Check, ...], otherwise: str) -> Verdict:
+    """Pass where every check does, for the reason ``otherwise``; else the failed ones are the reason."""
+    failed = [check.sentence for check in checks if not check.passed]
+    return Verdict(not failed, "; ".join(failed) if failed else otherwise, checks)
+
+
+def within(name: str, figure: float, limit: float, unit: str, key: str) -> Check:
+    """A figure that must not be above the limit which the settings give under ``key``."""
+    passed = figure <= limit
+    sentence = f"{name} {figure:,.1f} {unit} is {'within' if passed else 'above'} {key}: {limit:g}"
+    return Check(name, passed, figure, limit, sentence)
+
+
+def by_grade(challenger: Letter, champion: Letter | None, why: str) -> Check:
+    """The rule where both cannot be compared: the challenger's grade is no D, and no worse than the champion's, if it has one."""
+    at_least = champion if champion is not None and champion != "D" else "C"
+    passed = LETTERS.index(challenger) <= LETTERS.index(at_least)
+    sentence = f"{why}, so the grades decide: the challenger has {challenger}, at least {at_least} is needed"
+    return Check("grade", passed, None, None, sentence)
+
+
+def duel_checks(duel: Duel, seed: int = SEED) -> Iterator[Check]:
+    """Every measure on all customers, then every group that is large enough."""
+    duel = _no_more_than_are_drawn_from(duel, seed)
+    yield from (_no_worse(name, *lead) for name, lead in _leads(duel, seed).items())
+    for group, chosen in duel.groups.items():
+        some = duel.rows(chosen)
+        if chosen.sum() < SLICE_CUSTOMERS or min(some.active.sum(), (1.0 - some.active).sum()) < FEWEST:
+            continue
+        leads = _leads(some, seed)
+        yield from (_not_clearly_worse(f"{name} of {group}", margin, *leads[name]) for name, margin in SLICE_MARGINS.items())
+
+
+def _no_more_than_are_drawn_from(duel: Duel, seed: int) -> Duel:
+    if len(duel.value) <= MOST_CUSTOMERS:
+        return duel
+    chosen = np.zeros(len(duel.value), dtype=bool)
+    chosen[np.random.default_rng(seed).choice(len(duel.value), MOST_CUSTOMERS, replace=False)] = True
+    some = duel.rows(chosen)
+    return Duel(
+        some.value, some.active, some.challenger, some.champion, {name: rows[chosen] for name, rows in duel.groups.items()}
+    )
+
+
+def _no_worse(name: str, ours: float, theirs: float, lead: Interval) -> Check:
+    margin = MARGINS[name]
+    passed = lead.low >= -margin
+    verb = "surely no worse" if passed else "not surely as good"
+    sentence = (
+        f"{name} {ours:.3f} against {theirs:.3f}: {verb} by a margin of {margin:g} (lead {lead.low:+.3f} to {lead.high:+.3f})"
+    )
+    return Check(name, passed, ours, theirs, sentence, lead)
+
+
+def _not_clearly_worse(name: str, margin: float, ours: float, theirs: float, lead: Interval) -> Check:
+    passed = not (lead.high < 0.0 and lead.estimate < -margin)
+    verb = "not clearly worse" if passed else "clearly worse"
+    sentence = f"{name} {ours:.3f} against {theirs:.3f}: {verb} (lead {lead.low:+.3f} to {lead.high:+.3f}, margin {margin:g})"
+    return Check(name, passed, ours, theirs, sentence, lead)
+
+
+def _leads(duel: Duel, seed: int) -> dict[str, tuple[float, float, Interval]]:
+    """By measure: the challenger's figure, the champion's, and the lead."""
+    ours, theirs = _measured(duel, duel.challenger), _measured(duel, duel.champion)
+    one = np.ones(len(duel.value))
+    us, them = ours(one), theirs(one)
+    draws = [(ours(weight), theirs(weight)) for weight in weights(len(duel.value), seed)]
+
+    def lead(name: str) -> Interval:
+        differences = np.array([_goodness(name, a[name]) - _goodness(name, b[name]) for a, b in draws])
+        return interval(_goodness(name, us[name]) - _goodness(name, them[name]), differences)
+
+    return {name: (us[name], them[name], lead(name)) for name in MARGINS}
+
+
+def _goodness(name: str, figure: float) -> float:
+    """Higher is better."""
+    if name == BIAS:
+        return -abs(figure - 1.0)
+    return -figure if name in (BRIER, CALIBRATION) else figure
+
+
+def _measured(duel: Duel, said: Said) -> Callable[[Floats], Figures]:
+    """A function of weights that gives every measure of one model; what needs sorting is sorted once."""
+    perfect, by_value, by_risk = (Ranking.by(score) for score in (duel.value, said.value, said.risk))
+    churned = 1.0 - duel.active
+    squared = (said.risk - churned) ** 2
+    tenth = np.empty(len(churned), dtype=np.intp)
+    tenth[np.argsort(said.risk, kind="stable")] = np.arange(len(churned)) * DECILES // len(churned)
+
+    def figures(weight: Floats) -> Figures:
+        best = gini(perfect, weight, duel.value)
+        total = float(np.dot(weight, duel.value))
+        excess = np.bincount(tenth, weights=weight * (said.risk - churned), minlength=DECILES)
+        return {
+            GINI: gini(by_value, weight, duel.value) / best if best > 0.0 else float("nan"),
+            CAPTURE: top_capture(by_value, weight, duel.value, TOP),
+            AUC: auc(by_risk, weight, churned),
+            BRIER: float(np.dot(weight, squared) / weight.sum()),
+            BIAS: float(np.dot(weight, said.value)) / total if total > 0.0 else float("nan"),
+            CALIBRATION: float(np.abs(excess).sum() / weight.sum()),
+        }
+
+    return figures
