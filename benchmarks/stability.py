@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ Ranks = npt.NDArray[np.intp]
 class Ranked:
     """Customers on one day: their values, and their tiers held and not held."""
 
-    values: pd.Series
+    value: pd.Series
     stable: pd.Series
     plain: pd.Series
 
@@ -68,8 +69,8 @@ def moved(before: pd.Series, now: pd.Series) -> float:
 
 def captured(found: Ranked, realised: pd.Series, *, stable: bool) -> float:
     tier = found.stable if stable else found.plain
-    order = np.lexsort((-found.values.to_numpy(), tier.to_numpy()))
-    best = found.values.index[order[: round(TOP_SHARE * len(order))]]
+    order = np.lexsort((-found.value.to_numpy(), tier.to_numpy()))
+    best = found.value.index[order[: round(TOP_SHARE * len(order))]]
     return float(realised[best].sum() / realised.sum())
 
 
@@ -104,7 +105,7 @@ def measure(orders: nw.LazyFrame[Any], model: ValueModel, as_of: int, stability:
 
     start, rescored = chain(model.tiers, [later])
     lived = chain(model.tiers, weeks)
-    pairs = list(zip(lived, lived[1:], strict=False))
+    pairs = list(pairwise(lived))
     top_rescored, top_weeks = chain(top, [later])[-1], chain(top, weeks)[-1]
     week_later, last = realised(as_of + WEEK, later.index), realised(as_of + WEEK * WEEKS, weeks[-1].index)
     return Measured(

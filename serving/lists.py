@@ -246,6 +246,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("horizon_days", "Horizon in days", "whole", 10),
     Column("currency", "Currency", "text", 10),
     Column("as_of", "As of", "date", 12),
+    Column("grade", "Grade of the model", "text", 10),
 )
 
 
@@ -270,6 +271,7 @@ def _cells(row: ListRow, terms: Terms) -> list[Any]:
         "horizon_days": terms.horizon_days,
         "currency": terms.currency,
         "as_of": terms.as_of,
+        "grade": terms.grade,
     }
     return [known[column.name] if column.name in known else getattr(row, column.name) for column in COLUMNS]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,6 +23,7 @@ from models.value_model import ValueModel
 from serving import scoring
 from serving.predictions import CustomerScore, Terms, predicted, wire
 from serving.scoring import Scoring, default_as_of, score
+from serving.stable_tiers import tiers_before
 from serving.store import ScoringRun, Store
 
 BAND = Stability(0.10)
@@ -199,6 +201,17 @@ def test_a_week_without_orders_moves_few(state: Any, store: Store) -> None:
         return float(spent.reindex([one.customer_id for one in best]).sum() / spent.sum())
 
     assert captured("tier") == pytest.approx(captured("tier_by_value"), rel=0.01)
+
+
+def test_tiers_of_an_older_version_are_taken_to_begin_with_their_run(
+    store: Store, make_scores: Callable[..., list[CustomerScore]], publish: Callable[..., ScoringRun]
+) -> None:
+    scores = [replace(one, tier_since_day=None) for one in make_scores(["1", "2", "3"])]
+    run = publish(store, scores)
+    before = tiers_before(store, run, pd.Index(["2", "25", "3"], dtype="str"))
+    assert before.tier.to_dict() == {one.customer_id: one.tier for one in scores[1:]}
+    assert set(before.tier_since_day) == {day_number(run.terms.as_of)}
+    assert tiers_before(store, None, pd.Index(["2"], dtype="str")).empty
 
 
 def test_a_minimum_stay_stops_downgrades(state: Any, store: Store) -> None:

@@ -192,10 +192,13 @@ def test_lookups_and_requests_agree(server: Server, state: Any) -> None:
             }
             for _, row in rows.iterrows()
         ]
-        fresh = server.client.post("/v1/predictions", json={"customers": [{"customer_id": customer_id, "orders": orders}]})
-        [prediction] = fresh.json()["predictions"]
-        for name in ("predicted_value", "churn_risk", "value_at_risk"):
+        asked = {"customers": [{"customer_id": customer_id, "orders": orders}]}
+        [prediction] = server.client.post("/v1/predictions", json=asked).json()["predictions"]
+        for name in (
+            "predicted_value", "churn_risk", "value_at_risk", "tier_probability", "expected_orders", "expected_order_value",
+        ):  # fmt: skip
             assert prediction[name] == pytest.approx(found.json()[name], rel=1e-9, abs=1e-9)
+        assert prediction["value_interval"] == pytest.approx(found.json()["value_interval"], rel=1e-9, abs=1e-9)
         for name in (
             "tier",
             "past_spend_tier",
@@ -204,8 +207,16 @@ def test_lookups_and_requests_agree(server: Server, state: Any) -> None:
             "abc_class",
             "as_of",
             "model_version",
+            "grade",
+            "tier_by_value",
+            "uncertain",
+            "next_order",
         ):
             assert prediction[name] == found.json()[name]
+        [longer] = server.client.post("/v1/predictions", json=asked | {"horizon_days": 365}).json()["predictions"]
+        assert (longer["horizon_days"], longer["horizon_end"], longer["tier"]) == (365, "1999-07-01", prediction["tier"])
+        assert longer["predicted_value"] > prediction["predicted_value"]
+        assert longer["churn_risk"] < prediction["churn_risk"]
 
 
 @pytest.mark.parametrize(

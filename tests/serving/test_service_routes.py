@@ -102,7 +102,7 @@ def test_orders_in_a_request_give_the_numbers_of_batch_scoring(service: Any, sta
         assert same(batch.model_dump() | {"tier_since": None}, one.model_dump()), one.customer_id
 
 
-@pytest.mark.parametrize("days", [1, 30, 90, 365])
+@pytest.mark.parametrize("days", [1, 30, 90, 365, 36_500])
 def test_any_horizon_gives_the_numbers_of_batch_scoring(service: Any, state: Any, tmp_path: Path, days: int) -> None:
     ids = state.orders.select("customer_id").unique().sort("customer_id").collect()["customer_id"].to_list()[::97]
     how = Scoring("1", state.run.created_at, horizon_days=days)
