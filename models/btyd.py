@@ -109,8 +109,12 @@ class Btyd:
         ``P(alive) * (1 - ((alpha + T) / (alpha + T + t)) ** (r + x))``: given alive, the rate is Gamma(r + x, alpha + T)
         (Fader, Hardie & Lee 2005, section 4.3), and no purchase has the Laplace transform of that rate as its probability.
         """
+        return self.probability_alive(features) * self.purchase_probability_if_alive(features, horizon_days)
+
+    def purchase_probability_if_alive(self, features: pd.DataFrame, horizon_days: float) -> Floats:
+        """P(at least one purchase in the horizon) of a customer who is alive at T."""
         x, _, age = _history(features)
-        return self.probability_alive(features) * -np.expm1(-(self.r + x) * np.log1p(horizon_days / (self.alpha + age)))
+        return -np.expm1(-(self.r + x) * np.log1p(horizon_days / (self.alpha + age)))
 
     def probability_alive(self, features: pd.DataFrame) -> Floats:
         """P(not dropped out by T | x, t_x, T): brucehardie.com/notes/021.

@@ -50,7 +50,7 @@ def log_buyer_value_shapley(btyd: Btyd, features: pd.DataFrame, horizon_days: fl
 
     def purchases(mixture: dict[str, Floats]) -> Floats:
         alive = _history({**mixture, "recency": np.zeros(1)})
-        likely = btyd.purchase_probability(alive, horizon_days) / btyd.probability_alive(alive)
+        likely = btyd.purchase_probability_if_alive(alive, horizon_days)
         return np.log(btyd.purchases_if_alive(alive, horizon_days) / likely)
 
     def order_value(mixture: dict[str, Floats]) -> Floats:

@@ -237,14 +237,13 @@ class ValueModel:
 def outlook(two_part: TwoPart, btyd: Btyd, features: pd.DataFrame, horizon_days: int, *, threads: int) -> Outlook:
     """What both models say of each customer in the trained horizon. Raises BundleError as ``model_inputs`` does."""
     inputs = model_inputs(features, btyd, horizon_days)
-    chance, horizon = btyd.purchase_probability(features, float(horizon_days)), float(horizon_days)
+    horizon = float(horizon_days)
     # Whether the customer is alive cancels out of E[Y] / P(Y > 0), and may be too small to divide by.
-    alive = features.assign(recency=np.where(features["frequency"] > 0.0, features["T"], 0.0))
-    likely = btyd.purchase_probability(alive, horizon) / btyd.probability_alive(alive)
-    of_buyer = btyd.purchases_if_alive(features, horizon) / likely * inputs["btyd_expected_order_value"].to_numpy(np.float64)
+    orders = btyd.purchases_if_alive(features, horizon) / btyd.purchase_probability_if_alive(features, horizon)
+    of_buyer = orders * inputs["btyd_expected_order_value"].to_numpy(np.float64)
     return Outlook(
         margin=two_part.log_odds(inputs, threads=threads),
-        btyd_log_odds=btyd_log_odds(chance),
+        btyd_log_odds=btyd_log_odds(btyd.purchase_probability(features, horizon)),
         log_trees=two_part.log_buyer_value(inputs, threads=threads),
         log_btyd=np.log(np.maximum(of_buyer, np.finfo(np.float64).tiny)),
         one_time=is_one_time(features),

@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.btyd import INPUTS, Btyd, Customer, FitRecord, Method, typical_customer
+from models.btyd import Btyd, FitRecord, Method, typical_customer
+from models.btyd_shapley import log_buyer_value_shapley, log_odds_shapley
 
 RECORD = FitRecord(converged=True, log_likelihood=-1.0, gradient_norm=0.0, penalizer=0.0, customers=10, rows=5)
 CDNOW = Btyd("bg_nbd", 0.2426, 30.8952, 0.7929, 2.4259, "gamma_gamma", 6.25, 3.74, 15.44, purchases_fit=RECORD, value_fit=RECORD)
@@ -138,8 +138,11 @@ def test_any_parameters_give_finite_rising_predictions(
     assert ((alive >= 0) & (alive <= 1)).all()
     shape, rate = r + frame["frequency"], alpha + frame["T"]
     assert (curve[5] <= 3650 * shape / rate * (1 + 1e-9)).all(), "more than those who never drop out"
-    effects = model.shapley(frame, 365, typical_customer(frame)).effects
-    assert np.isfinite(effects.to_numpy()).all()
+    likely = model.purchase_probability(frame, 365)
+    assert ((likely >= 0) & (likely <= 1)).all()
+    assert (likely <= curve[4] * (1 + 1e-9)).all(), "a probability above the expected number"
+    for said in (log_odds_shapley, log_buyer_value_shapley):
+        assert np.isfinite(said(model, frame, 365.0, typical_customer(frame)).effects.to_numpy()).all()
 
 
 def test_horizons_may_differ_by_customer_and_rows_stand_alone() -> None:
@@ -148,53 +151,6 @@ def test_horizons_may_differ_by_customer_and_rows_stand_alone() -> None:
     for row in (0, 1, 40_000, 59_999):
         assert CDNOW.value(frame.iloc[[row]], row % 400)[0] == together[row]
     assert CDNOW.value(frame.head(0), 90).shape == (0,)
-
-
-def test_shapley_is_the_mean_over_all_orders_of_the_inputs() -> None:
-    """Plain-Python oracle: replace the reference's inputs by the customer's in each of the 24 orders."""
-    frame = customers(3, 12)
-    reference = Customer(frequency=2.0, recency=150.0, T=250.0, monetary_value=30.0)
-    shapley = CDNOW.shapley(frame, 180, reference)
-    for customer, row in frame.iterrows():
-        own = dict(zip(INPUTS, (row["frequency"], row["recency"], row["T"], row["monetary_value"]), strict=True))
-        own["monetary_value"] = row["monetary_value"] if row["frequency"] > 0 else row["order_value_mean"]
-        own["recency"] = row["T"] - row["recency"] if row["frequency"] > 0 else math.nan
-        gains = dict.fromkeys(INPUTS, 0.0)
-        for order in permutations(INPUTS):
-            mixture = {name: getattr(reference, name) for name in INPUTS}
-            mixture["recency"] = reference.T - reference.recency
-            before = value(mixture)
-            for name in order:
-                mixture[name] = own[name]
-                after = value(mixture)
-                gains[name] += (after - before) / 24
-                before = after
-        np.testing.assert_allclose(shapley.effects.loc[customer], list(gains.values()), atol=1e-9)
-
-
-def value(inputs: dict[str, float]) -> float:
-    """Value of one mixture, where recency is the silence; with the documented rules for impossible ones."""
-    x, silence, age, money = (inputs[name] for name in INPUTS)
-    last = age * x / (x + 1) if math.isnan(silence) else max(age - silence, 0.0)
-    recency = last if x > 0 else 0.0
-    frame = pd.DataFrame(
-        {"frequency": [x], "recency": [recency], "T": [age], "monetary_value": [money], "order_value_mean": [money]}
-    )
-    return float(CDNOW.value(frame, 180)[0])
-
-
-def test_shapley_adds_up_to_the_value() -> None:
-    frame = customers(5, 5000)
-    shapley = CDNOW.shapley(frame, 365, typical_customer(frame))
-    np.testing.assert_allclose(shapley.base + shapley.effects.sum(axis=1), CDNOW.value(frame, 365), rtol=1e-9, atol=1e-9)
-    assert list(shapley.effects.columns) == list(INPUTS)
-    assert shapley.effects.index.equals(frame.index)
-
-
-def test_shapley_of_the_reference_itself_is_zero() -> None:
-    reference = Customer(2.0, 150.0, 250.0, 30.0)
-    frame = pd.DataFrame({"frequency": [2.0], "recency": [150.0], "T": [250.0], "monetary_value": [30.0]})
-    np.testing.assert_array_equal(CDNOW.shapley(frame, 90, reference).effects, 0.0)
 
 
 def test_parameters_travel_as_plain_json() -> None:

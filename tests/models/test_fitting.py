@@ -15,14 +15,17 @@ import pytest
 
 from configs.errors import HistoryError
 from configs.settings import Settings, parse_settings, source_path
+from features.catalog import FEATURE_NAMES
 from features.customers import feature_frame
 from features.orders import clean_orders
 from features.transactions import read_transactions
 from models import fitting
 from models.bundle import Origin, save_bundle
-from models.fitting import FIT_STEPS, SEASON_FEATURES, UNTUNED_WEIGHT, TrainingSet, fit
+from models.fitting import EQUAL_WEIGHT, FIT_STEPS, SEASON_FEATURES, TrainingSet, fit
 from models.season import expectation, same_season
-from models.value_model import ValueModel
+from models.stacking import UNLEARNED
+from models.two_part import logistic
+from models.value_model import Outlook, ValueModel, outlook
 from training.panel import Plan, snapshot, training_set
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +40,13 @@ def tuning_set(values: dict[int, Floats]) -> TrainingSet:
     return TrainingSet(nothing, cutoff, (value > 0).astype(np.float64), value, nothing, 10**6, 90)
 
 
+def best_weight(rows: TrainingSet, two_part: Floats, btyd: Floats) -> float:
+    """The weight where both models are sure of every purchase to the same degree, and say these values."""
+    nothing = np.zeros(len(two_part))
+    seen = Outlook(nothing, nothing, np.log(np.maximum(two_part, 1e-9)), np.log(np.maximum(btyd, 1e-9)), one_time=nothing > 0)
+    return fitting._best_weight(rows, seen, nothing)
+
+
 @pytest.fixture
 def spent() -> Floats:
     random = np.random.default_rng(1)
@@ -47,25 +57,25 @@ def test_the_blend_believes_the_model_that_ranks_better(spent: Floats) -> None:
     random = np.random.default_rng(2)
     good, noise = spent + 1.0, random.gamma(1.0, 10.0, 400)
     cutoffs = tuning_set({1: spent[:200], 2: spent[200:]})
-    assert fitting._best_weight(cutoffs, good, noise) > 0.5
-    assert fitting._best_weight(cutoffs, noise, good) < 0.5
-    # Where the other adds nothing at all, all weight goes to the one.
-    assert fitting._best_weight(cutoffs, good, 1.0 / good) == 1.0
-    assert fitting._best_weight(cutoffs, 1.0 / good, good) == 0.0
+    assert best_weight(cutoffs, good, noise) > 0.5
+    assert best_weight(cutoffs, noise, good) < 0.5
+    # Where the other says the opposite, nearly all weight goes to the one.
+    assert best_weight(cutoffs, good, 1.0 / good) >= 0.8
+    assert best_weight(cutoffs, 1.0 / good, good) <= 0.2
 
 
 def test_two_models_that_each_know_one_half_are_blended(spent: Floats) -> None:
     first = np.arange(400) % 2 == 0
     of_first, of_others = np.where(first, spent, spent.mean()), np.where(first, spent.mean(), spent)
-    assert 0.3 <= fitting._best_weight(tuning_set({1: spent}), of_first, of_others) <= 0.7
+    assert 0.3 <= best_weight(tuning_set({1: spent}), of_first, of_others) <= 0.7
 
 
 def test_the_scale_of_a_model_does_not_move_its_weight(spent: Floats) -> None:
     random = np.random.default_rng(3)
     one, other = (spent * random.lognormal(0.0, 1.0, 400) + 1.0 for _ in range(2))
-    weight = fitting._best_weight(tuning_set({1: spent}), one, other)
+    weight = best_weight(tuning_set({1: spent}), one, other)
     assert 0.0 < weight < 1.0
-    assert fitting._best_weight(tuning_set({1: spent}), one * 1e6, other) == weight
+    assert best_weight(tuning_set({1: spent}), one * 1e6, other) == weight
 
 
 def test_a_cutoff_after_which_nobody_spent_has_no_say(spent: Floats) -> None:
@@ -73,9 +83,9 @@ def test_a_cutoff_after_which_nobody_spent_has_no_say(spent: Floats) -> None:
     good, noise = spent + 1.0, random.gamma(1.0, 10.0, 400)
     silent = tuning_set({1: spent[:200], 2: np.zeros(200), 3: spent[200:]})
     two_part, btyd = np.insert(good, 200, noise[:200]), np.insert(1.0 / good, 200, noise[:200])
-    assert fitting._best_weight(silent, two_part, btyd) > 0.5
-    assert fitting._best_weight(silent, btyd, two_part) < 0.5
-    assert fitting._best_weight(tuning_set({1: np.zeros(200), 2: np.ones(200)}), good, noise) == UNTUNED_WEIGHT
+    assert best_weight(silent, two_part, btyd) > 0.5
+    assert best_weight(silent, btyd, two_part) < 0.5
+    assert best_weight(tuning_set({1: np.zeros(200), 2: np.ones(200)}), good, noise) == EQUAL_WEIGHT
 
 
 def test_blend_and_calibration_are_learned_on_cutoffs_the_trial_has_not_seen(
@@ -93,11 +103,12 @@ def test_blend_and_calibration_are_learned_on_cutoffs_the_trial_has_not_seen(
         value=np.where(unknown, 1e6, sample_training.value),
     )
     learned = fitting._tune(sample_training, names, sample_settings)
+    assert learned is not None
     assert fitting._tune(garbled, names, sample_settings) == learned
     # Nor do today's customers, of whom everything is known by now, say anything.
     unborn = replace(sample_training, current=sample_training.current.iloc[:0])
     assert fitting._tune(unborn, names, sample_settings) == learned
-    assert learned[0] != 1.0
+    assert 0.25 <= learned.weight <= 0.75, "half of it is learned"
 
 
 @pytest.mark.parametrize(
@@ -127,15 +138,51 @@ def test_without_a_year_to_look_back_to_the_total_is_the_mean_of_both_models(
     model = fit(young, sample_settings)
     inputs = fitting.model_inputs(young.current, model.btyd, 90)
     of_trees = model.two_part.value(inputs, model.two_part.log_odds(inputs, threads=1), threads=1).sum()
-    of_btyd = fitting.btyd_value(inputs).sum()
-    share_of_trees, share_of_btyd = model.blend.two_part * of_trees, model.blend.btyd * of_btyd
-    weight = share_of_trees / (share_of_trees + share_of_btyd)
-    assert weight == pytest.approx(round(weight, 1), abs=1e-9), "both were brought to one total before they were weighed"
-    assert share_of_trees + share_of_btyd == pytest.approx(weight * of_trees + (1.0 - weight) * of_btyd)
-    margin = replace(model.two_part, calibration=type(model.two_part.calibration)())
-    said = fitting.logistic(margin.log_odds(inputs, threads=1)).mean()
+    of_btyd = fitting_value(model, young)
     predicted = model.predict(young.current, as_of=young.as_of)
-    assert predicted["purchase_probability"].mean() == pytest.approx(said, rel=1e-9)
+    assert predicted["predicted_value"].sum() == pytest.approx((of_trees + of_btyd) / 2.0)
+    said = logistic(model.two_part.log_odds(inputs, threads=1)).mean()
+    likely = model.btyd.purchase_probability(young.current, 90.0).mean()
+    assert predicted["purchase_probability"].mean() == pytest.approx((said + likely) / 2.0, rel=1e-9)
+
+
+def fitting_value(model: ValueModel, training: TrainingSet) -> float:
+    """What BTYD alone expects of the customers of today."""
+    return float(model.btyd.value(training.current, float(training.horizon_days)).sum())
+
+
+def test_both_models_are_brought_to_one_total_before_they_are_weighed(
+    sample_training: TrainingSet, sample_settings: Settings, sample_model: ValueModel
+) -> None:
+    """The trees' part of the predicted total is the weight, whatever level either model had."""
+    learned = fitting._tune(sample_training, list(sample_model.two_part.inputs), sample_settings)
+    assert learned is not None
+    seen = outlook(sample_model.two_part, sample_model.btyd, sample_training.current, 90, threads=2)
+    chance = logistic(seen.log_odds(sample_model.stacking))
+    of_trees = sample_model.blend.two_part * (chance @ np.exp(seen.log_trees))
+    of_btyd = sample_model.blend.btyd * (chance @ np.exp(seen.log_btyd))
+    assert of_trees / (of_trees + of_btyd) == pytest.approx(learned.weight)
+    assert sample_model.blend.one_time == learned.one_time
+
+
+def test_one_time_buyers_get_the_share_of_the_total_they_had() -> None:
+    one_time = np.array([True, True, False, False])
+    realised, predicted = np.array([1.0, 1.0, 4.0, 4.0]), np.array([2.0, 2.0, 3.0, 3.0])
+    assert fitting._one_time_factor(realised, predicted, one_time) == pytest.approx(0.2 / 0.4)
+    assert fitting._one_time_factor(predicted, realised, one_time) == pytest.approx(2.0)
+    assert fitting._one_time_factor(realised, predicted / [1e3, 1e3, 1, 1], one_time) == fitting.MOST_ONE_TIME
+    for nobody in (np.zeros(4, dtype=bool), one_time & (realised > 2.0)):
+        assert fitting._one_time_factor(realised, predicted, nobody) == 1.0
+
+
+def test_a_history_too_short_for_a_trial_still_gives_intervals(sample_training: TrainingSet, sample_settings: Settings) -> None:
+    short = sample_training.rows(sample_training.cutoff >= sample_training.as_of - 120)
+    assert fitting._tune(short, list(FEATURE_NAMES), sample_settings) is None
+    model = fit(short, sample_settings)
+    assert (model.stacking.trees, model.stacking.btyd) == (UNLEARNED.trees, UNLEARNED.btyd)
+    predicted = model.predict(short.current, as_of=short.as_of)
+    assert (predicted["value_high"] >= predicted["value_low"]).all()
+    assert predicted["value_high"].max() > predicted["predicted_value"].median()
 
 
 def test_tiers_hold_the_shares_of_the_settings(sample_training: TrainingSet, sample_model: ValueModel) -> None:

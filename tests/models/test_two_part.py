@@ -1,4 +1,4 @@
-"""Both parts against functions they should learn from simulated customers; calibration against known scales."""
+"""Both parts against functions they should learn from simulated customers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from models.two_part import Calibration, TwoPart, fit_calibration, fit_two_part, log_logistic, logistic
+from models.two_part import TwoPart, fit_two_part, log_logistic, logistic
 
 Floats = npt.NDArray[np.float64]
 Simulated = tuple[pd.DataFrame, Floats, Floats, Floats, Floats]
@@ -88,56 +87,6 @@ def test_purchases_that_were_refunded_teach_the_chance_but_no_value(
     plain, other = (fit_two_part(one, active, value, rounds=10, seed=1, threads=1) for one in (inputs, strange))
     assert plain.booster_value.model_to_string() == other.booster_value.model_to_string()
     assert plain.booster_purchase.model_to_string() != other.booster_purchase.model_to_string()
-
-
-@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, -0.7), (1.8, 1.1)])
-def test_the_scale_of_simulated_log_odds_is_found_again(slope: float, intercept: float) -> None:
-    random = np.random.default_rng(2)
-    margin = random.normal(-1.0, 1.5, 60_000)
-    active = (random.random(60_000) < expit(slope * margin + intercept)).astype(np.float64)
-    found = fit_calibration(margin, active)
-    assert (found.slope, found.intercept) == pytest.approx((slope, intercept), abs=0.04)
-    assert logistic(found.log_odds(margin)).mean() == pytest.approx(active.mean(), abs=1e-4)
-
-
-def test_calibration_is_platts_likelihood_at_its_highest() -> None:
-    random = np.random.default_rng(4)
-    margin = random.normal(size=60)
-    active = (random.random(60) < expit(2 * margin)).astype(np.float64)
-    buyers = active.sum()
-    target = np.where(active > 0, (buyers + 1) / (buyers + 2), 1 / (60 - buyers + 2))
-
-    def loss(point: Floats) -> float:
-        said = expit(point[0] * margin + point[1])
-        return float(-(target * np.log(said) + (1 - target) * np.log1p(-said)).sum())
-
-    best = minimize(loss, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12}).x
-    found = fit_calibration(margin, active)
-    assert (found.slope, found.intercept) == pytest.approx(tuple(best), abs=2e-3)
-
-
-@pytest.mark.parametrize("customers", [10, 1000])
-def test_a_margin_that_parts_buyers_from_others_makes_nobody_certain(customers: int) -> None:
-    margin = np.linspace(-3.0, 3.0, customers)
-    active = (margin > 0.5).astype(np.float64)
-    said = logistic(fit_calibration(margin, active).log_odds(margin))
-    # No surer than Laplace's rule of succession allows after so many customers, give or take the straight line.
-    assert np.abs(logit(said)).max() < 5 * np.log(customers + 2)
-    assert said[-1] > 0.5 > said[0]
-
-
-def test_what_teaches_nothing_changes_nothing() -> None:
-    margin = np.array([-1.0, 0.0, 1.0, 2.0])
-    everybody, falling = np.ones(4), np.array([1.0, 1.0, 0.0, 0.0])
-    for active in (everybody, 1.0 - everybody, falling):
-        assert fit_calibration(margin, active) == Calibration(1.0, 0.0)
-    assert fit_calibration(np.zeros(4), falling) == Calibration(1.0, 0.0)
-
-
-@pytest.mark.parametrize("slope", [0.0, -1.0, np.nan, np.inf])
-def test_a_calibration_that_could_turn_the_ranking_is_refused(slope: float) -> None:
-    with pytest.raises(ValueError, match="slope above 0"):
-        Calibration(slope, 0.0)
 
 
 def test_logarithms_of_probabilities_stay_exact_where_probabilities_do_not() -> None:

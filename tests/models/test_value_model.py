@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +12,19 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from configs.errors import BundleError
 from features.catalog import FEATURE_NAMES
 from features.orders import Cleaned
 from models.fitting import TrainingSet
 from models.prediction import PREDICTION_COLUMNS, Drivers
-from models.two_part import Calibration
+from models.season import purchase_probability
+from models.stacking import Stacking
 from models.value_model import GROUP_NAMES, Blend, ValueModel, btyd_value, model_inputs
 
 Floats = npt.NDArray[np.float64]
+STANDING = ["tier", "tier_probability", "uncertain", "next_order_day"]
 NUMBERS = ["predicted_value", "purchase_probability", "churn_risk", "value_if_active", "value_at_risk"]
 
 
@@ -43,7 +46,7 @@ def drivers(sample_model: ValueModel, features: pd.DataFrame) -> Drivers:
 def test_the_contract_of_a_prediction(predicted: pd.DataFrame, features: pd.DataFrame, sample_model: ValueModel) -> None:
     assert tuple(predicted.columns) == PREDICTION_COLUMNS
     assert predicted.index.equals(features.index)
-    assert not predicted.isna().any(axis=None)
+    assert not predicted.drop(columns="next_order_day").isna().any(axis=None)
     assert (predicted[NUMBERS] >= 0.0).all(axis=None)
     assert set(predicted["tier"]) <= set(sample_model.tiers.names)
     assert set(predicted["movement"]) <= {"up", "same", "down"}
@@ -62,13 +65,17 @@ def test_the_prediction_is_what_the_parts_make(predicted: pd.DataFrame, features
     """The formulas of the module's page, on the plain boosters."""
     model, inputs = sample_model, model_inputs(features, sample_model.btyd, 90)
     table = inputs[list(model.two_part.inputs)].to_numpy()
-    calibration = model.two_part.calibration
-    chance = expit(calibration.slope * model.two_part.booster_purchase.predict(table, raw_score=True) + calibration.intercept)
-    of_buyer = model.two_part.booster_value.predict(table)
+    margin, of_buyer = model.two_part.booster_purchase.predict(table, raw_score=True), model.two_part.booster_value.predict(table)
+    of_btyd = purchase_probability(model.btyd, features, 90)
+    believed = np.clip(of_btyd, 1e-6, 1 - 1e-6)
+    one_time = (features["frequency"] == 0).to_numpy()
+    stacking = model.stacking
+    chance = expit(stacking.trees * margin + stacking.btyd * logit(believed) + stacking.one_time * one_time + stacking.intercept)
     btyd = model.btyd.value(features, 90.0)
     np.testing.assert_allclose(btyd_value(inputs), btyd, rtol=1e-12)
     np.testing.assert_allclose(predicted["purchase_probability"], chance, rtol=1e-9)
-    expected = model.blend.two_part * chance * of_buyer + model.blend.btyd * btyd
+    expected = chance * (model.blend.two_part * of_buyer + model.blend.btyd * btyd / of_btyd)
+    expected *= np.where(one_time, model.blend.one_time, 1.0)
     np.testing.assert_allclose(predicted["predicted_value"], expected, rtol=1e-9)
 
 
@@ -99,14 +106,16 @@ def test_churn_drivers_add_up_for_every_customer(predicted: pd.DataFrame, driver
     np.testing.assert_allclose(total, predicted["churn_risk"], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("blend", [Blend(1.0, 0.0), Blend(0.0, 1.3), Blend(0.2, 1.1)])
-def test_drivers_add_up_whatever_the_blend_and_the_calibration(
-    sample_model: ValueModel, features: pd.DataFrame, blend: Blend
+@pytest.mark.parametrize("blend", [Blend(1.0, 0.0), Blend(0.0, 1.3), Blend(0.2, 1.1, 0.6)])
+@pytest.mark.parametrize("stacking", [Stacking(9.0, 0.0, 0.0, -3.0), Stacking(0.0, 1.5, 0.5, 1.0), Stacking(0.6, 0.4, -0.3)])
+@pytest.mark.parametrize("horizon_days", [None, 1, 30, 400])
+def test_drivers_add_up_whatever_the_blend_the_stacking_and_the_horizon(
+    sample_model: ValueModel, features: pd.DataFrame, blend: Blend, stacking: Stacking, horizon_days: int | None
 ) -> None:
-    steep = replace(sample_model.two_part, calibration=Calibration(9.0, -3.0))
-    model = replace(sample_model, blend=blend, two_part=steep)
-    some = features.iloc[::5]
-    predicted, drivers = model.predict(some, as_of=10408), model.drivers(some)
+    model = replace(sample_model, blend=blend, stacking=stacking)
+    some = features.iloc[::25]
+    predicted = model.predict(some, as_of=10408, horizon_days=horizon_days)
+    drivers = model.drivers(some, horizon_days=horizon_days)
     value = drivers.value_average + drivers.value.sum(axis=1)
     np.testing.assert_allclose(value, predicted["predicted_value"], rtol=1e-9, atol=1e-6)
     churn = drivers.churn_average + drivers.churn.sum(axis=1)
@@ -114,16 +123,65 @@ def test_drivers_add_up_whatever_the_blend_and_the_calibration(
 
 
 def test_what_btyd_says_is_told_by_its_own_four_inputs(sample_model: ValueModel, features: pd.DataFrame) -> None:
-    """Beside T, recency tells how long a customer has been silent; nothing of BTYD is told by any other group."""
-    drivers = replace(sample_model, blend=Blend(0.0, 1.0)).drivers(features.iloc[::5])
-    said = sample_model.btyd.shapley(features.iloc[::5], 90.0, sample_model.btyd_reference)
-    by_group = {"order_history": "frequency", "recency": "recency", "tenure": "T", "order_value": "monetary_value"}
+    """Nothing of BTYD is told by any other group, and nothing of the chance to buy by the value of an order."""
+    of_btyd = replace(sample_model, blend=Blend(0.0, 1.0), stacking=Stacking(0.0, 1.0))
+    drivers = of_btyd.drivers(features.iloc[::5])
+    told = {"order_history", "recency", "tenure", "order_value"}
     for group in GROUP_NAMES:
-        if group in by_group:
-            assert (np.sign(drivers.value[group]) == np.sign(said.effects[by_group[group]])).all()
-        else:
-            assert not drivers.value[group].any()
-    assert drivers.value_average == pytest.approx(said.base)
+        assert drivers.value[group].any() == (group in told)
+        assert drivers.churn[group].any() == (group in told - {"order_value"})
+
+
+def test_other_horizons_add_up_and_never_turn_back(sample_model: ValueModel, features: pd.DataFrame) -> None:
+    """Value, orders and probability rise with the horizon; the tier, its probability and the next order stay."""
+    ahead = {days: sample_model.predict(features, as_of=10408, horizon_days=days) for days in (1, 30, 60, 90, 180, 365, 3650)}
+    for near, far in pairwise(ahead.values()):
+        for name in ("predicted_value", "purchase_probability", "expected_orders", "value_if_active"):
+            assert (far[name] >= near[name] * (1.0 - 1e-9)).all(), name
+        pd.testing.assert_frame_equal(near[STANDING], far[STANDING], check_exact=True)
+    trained = sample_model.predict(features, as_of=10408)
+    pd.testing.assert_frame_equal(ahead[90], trained, check_exact=True)
+    for frame in ahead.values():
+        np.testing.assert_allclose(frame["churn_risk"], 1.0 - frame["purchase_probability"], rtol=1e-9)
+        np.testing.assert_allclose(frame["value_at_risk"], frame["value_if_active"] * frame["churn_risk"], rtol=1e-12)
+
+
+def test_orders_and_order_value_make_the_value(predicted: pd.DataFrame) -> None:
+    np.testing.assert_allclose(predicted["expected_orders"] * predicted["expected_order_value"], predicted["predicted_value"])
+    assert (predicted["expected_orders"] >= predicted["purchase_probability"]).all()
+
+
+def test_the_next_order_is_the_day_by_which_every_second_has_ordered(
+    sample_model: ValueModel, features: pd.DataFrame, predicted: pd.DataFrame, sample_training: TrainingSet
+) -> None:
+    days = predicted["next_order_day"] - sample_training.as_of + 1
+    known = days.notna()
+    assert 0.05 < known.mean() < 0.95
+    assert (days[known] == days[known].round()).all()
+    assert days[known].between(1, 730).all()
+    for count in (days.min(), days.median(), days.max()):
+        some = features[(days == count).to_numpy()]
+        if len(some):
+            until = sample_model.predict(some, as_of=10408, horizon_days=int(count))["purchase_probability"]
+            assert (until >= 0.5 - 1e-9).all()
+            if count > 1:
+                before = sample_model.predict(some, as_of=10408, horizon_days=int(count) - 1)["purchase_probability"]
+                assert (before < 0.5 + 1e-9).all()
+    never = sample_model.predict(features[~known.to_numpy()], as_of=10408, horizon_days=730)["purchase_probability"]
+    assert (never < 0.5 + 1e-9).all()
+
+
+def test_intervals_and_tier_probabilities_belong_together(predicted: pd.DataFrame, sample_model: ValueModel) -> None:
+    low, high, chance = predicted["value_low"], predicted["value_high"], predicted["tier_probability"]
+    assert ((low >= 0.0) & (low <= high)).all()
+    assert (high[predicted["churn_risk"] >= 0.9] == 0.0).all()
+    assert (low[predicted["churn_risk"] >= 0.1] == 0.0).all()
+    assert chance.between(0.0, 1.0).all()
+    tiers = sample_model.tiers
+    crosses = tiers.rank(low) != tiers.rank(high)
+    np.testing.assert_array_equal(predicted["uncertain"], crosses)
+    inside = ~crosses & (tiers.assign(low) == predicted["tier"])
+    assert (chance[inside] >= 0.8 - 1e-9).all(), "an interval within the tier holds 80 % of the outcomes"
 
 
 def test_drivers_point_the_way_the_features_do(drivers: Drivers, predicted: pd.DataFrame, features: pd.DataFrame) -> None:
@@ -172,8 +230,10 @@ def test_columns_out_of_place_are_refused(sample_model: ValueModel, features: pd
                 method(wrong)
 
 
-@pytest.mark.parametrize("factors", [(0.0, 0.0), (-0.1, 1.0), (math.nan, 1.0), (1.0, math.inf)])
-def test_a_blend_of_nothing_is_refused(factors: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    "factors", [(0.0, 0.0), (-0.1, 1.0), (math.nan, 1.0), (1.0, math.inf), (1.0, 1.0, 0.0), (1.0, 1.0, math.nan)]
+)
+def test_a_blend_of_nothing_is_refused(factors: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="two factors of 0 or more"):
         Blend(*factors)
 
@@ -214,7 +274,7 @@ def test_every_customer_gets_a_number_and_reasons_that_add_up(sample_model: Valu
     features = pd.DataFrame(rows, columns=list(FEATURE_NAMES), dtype=np.float64)
     predicted, drivers = sample_model.predict(features, as_of=20_000), sample_model.drivers(features)
     assert np.isfinite(predicted[NUMBERS].to_numpy()).all()
-    assert not predicted.isna().any(axis=None)
+    assert not predicted.drop(columns="next_order_day").isna().any(axis=None)
     assert ((predicted["churn_risk"] > 0.0) & (predicted["churn_risk"] < 1.0)).all()
     value = drivers.value_average + drivers.value.sum(axis=1)
     np.testing.assert_allclose(value, predicted["predicted_value"], rtol=1e-9, atol=1e-6)
