@@ -145,7 +145,7 @@ def range_chart(
     left, right, step = 186.0, WIDTH - 62.0, 30.0
     top = 12.0
     bottom = top + step * len(rows) + 6.0
-    picture = _picture(name, title, description, bottom + 48.0)
+    picture = _picture(name, title, description, bottom + 48.0, "ranges")
     if target is not None:
         start, end = (x.place(limit, left, right) for limit in target)
         picture.append(_box(start, top - 6.0, max(end - start, 1.5), bottom - top + 6.0, "band", "where it should lie"))
@@ -167,10 +167,15 @@ def range_chart(
     return picture
 
 
-def _picture(name: str, title: str, description: str, height: float) -> Element:
+def _picture(name: str, title: str, description: str, height: float, kind: str = "chart") -> Element:
     return element(
         "svg",
-        {"viewBox": f"0 0 {WIDTH:.0f} {height:.0f}", "role": "img", "aria-labelledby": f"{name}-title {name}-text"},
+        {
+            "viewBox": f"0 0 {WIDTH:.0f} {height:.0f}",
+            "role": "img",
+            "class": kind,
+            "aria-labelledby": f"{name}-title {name}-text",
+        },
         element("title", {"id": f"{name}-title"}, title),
         element("desc", {"id": f"{name}-text"}, description),
     )

@@ -35,9 +35,9 @@ def is_rule(candidate: str) -> bool:
     return candidate in RULES
 
 
-def best_rule(backtest: Backtest) -> CandidateSummary | None:
-    """The simple rule whose best-ranked tenth held most."""
-    return _best(backtest.value, "capture_10")
+def best_rule(backtest: Backtest, metric: str = "capture_10") -> CandidateSummary | None:
+    """The simple rule that ranks value best; if not said otherwise, by what its best-ranked tenth held."""
+    return _best(backtest.value, metric)
 
 
 def best_churn_rule(backtest: Backtest) -> CandidateSummary | None:

@@ -60,7 +60,7 @@ def table(
     for place, cells in enumerate(rows):
         row = element("tr", {"class": "marked"} if place < len(marked) and marked[place] else None)
         row.append(element("th", {"scope": "row", "class": "name"}, cells[0]))
-        row.extend(element("td", {"class": kind}, cell) for kind, cell in zip(kinds[1:], cells[1:], strict=True))
+        row.extend([element("td", {"class": kind}, cell) for kind, cell in zip(kinds[1:], cells[1:], strict=True)])
         body.append(row)
     inside = element("table", None, element("caption", None, element("span", None, caption)), element("thead", None, top), body)
     return element("div", {"class": "scrolls", "role": "region", "tabindex": "0", "aria-label": caption}, inside)

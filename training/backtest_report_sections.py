@@ -35,6 +35,8 @@ from training.candidates import PAST_SPEND, PERFECT, SERVED
 from training.evaluation_rows import Coverage
 
 TIER_COVERAGE = (0.72, 0.88)
+STEPS = (10, *range(20, 201, 20))
+"""Of the 201 of a gain curve, those in the table: 5 %, and every tenth."""
 PLAINLY = (
     "Low end <= realised <= high end. Many customers spend exactly nothing, and an interval that begins at zero holds all of "
     "them at once: the other figure counts them in part, as the 80 % demand."
@@ -47,7 +49,7 @@ def gain(backtest: Backtest) -> Element:
     wanted = (PERFECT, SERVED, *([rule.candidate] if rule else []), PAST_SPEND)
     drawn = [name for name in dict.fromkeys(wanted) if name in backtest.curves]
     lines = [_gain_line(backtest, name, _gain_colour(name, rule)) for name in drawn]
-    rows = [[share(step / 200), *(share(float(backtest.curves[name][step]), 1) for name in drawn)] for step in range(0, 201, 10)]
+    rows = [[share(step / 200), *(share(float(backtest.curves[name][step]), 1) for name in drawn)] for step in STEPS]
     tenths = (
         f"{name} {share(found.value, 1)}" for name in drawn if (found := estimate(summary(backtest.value, name), "capture_10"))
     )
@@ -168,8 +170,7 @@ def origins(backtest: Backtest) -> Element:
     rows: list[list[Child]] = [
         [
             element("span", {"class": "whole"}, day), beside(f"{one.customers:,}", f"{share(one.buyers_share)} bought"),
-            amount(one.realised_value), amount(said), off,
-            number(one.served.normalized_gini), share(one.served.capture_10, 1),
+            amount(one.realised_value), amount(said), off, share(one.served.capture_10, 1),
         ]
         for day, one, said, off in zip(days, backtest.origins, predicted, bias, strict=True)
     ]  # fmt: skip
@@ -187,7 +188,7 @@ def origins(backtest: Backtest) -> Element:
         ), "First day of the period that was predicted."),
         table(
             f"Each origin, {backtest.horizon_days} days ahead, {backtest.currency}",
-            ["From", "Customers", "Realised", "Predicted", "Off", "Gini", "Best tenth"], rows,
+            ["From", "Customers", "Realised", "Predicted", "Off", "Best tenth"], rows,
         )),
     )  # fmt: skip
 

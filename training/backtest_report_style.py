@@ -105,7 +105,8 @@ footer { color: var(--soft); font-size: .9rem; margin: 1.6rem 0 0; }
   section { padding: 1.05rem .85rem 1rem; border-radius: 8px; }
   h1 { font-size: 1.5rem; }
   .verdict { grid-template-columns: 1fr; }
-  svg { font-size: 15.5px; }
+  svg.chart { font-size: 15.5px; }
+  svg.ranges { font-size: 14px; }
   figure { margin-left: -.4rem; margin-right: -.4rem; }
   .scrolls { margin-left: -.3rem; margin-right: -.3rem; }
   th, td { padding: .34rem .45rem; }
@@ -126,5 +127,7 @@ footer { color: var(--soft); font-size: .9rem; margin: 1.6rem 0 0; }
   .scrolls { overflow: visible; background: none; }
   details::details-content { content-visibility: visible; height: auto; }
   .pair { grid-template-columns: 1fr 1fr; }
+  .split { display: block; }
+  .split figure { max-width: 11cm; }
 }
 """

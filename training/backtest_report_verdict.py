@@ -123,7 +123,7 @@ def _tiles(backtest: Backtest) -> Element:
     def tile(name: str, figure: str, beside: str) -> Element:
         return element("div", None, element("dt", None, name), element("dd", None, figure), element("dd", None, beside))
 
-    rule, churn_rule = best_rule(backtest), best_churn_rule(backtest)
+    rule, churn_rule = best_rule(backtest, "normalized_gini"), best_churn_rule(backtest)
     gini, auc = backtest.served.metrics["normalized_gini"], backtest.served_churn.metrics.get("auc")
     low_high = f"90 % interval {number(gini.low)} to {number(gini.high)}"
     rule_gini, rule_auc = estimate(rule, "normalized_gini"), estimate(churn_rule, "auc")
