@@ -87,9 +87,9 @@ def split(left: Element, right: Element) -> Element:
     return element("div", {"class": "split"}, left, right)
 
 
-def folded(summary: str, *children: Child) -> Element:
-    """Give what opens on demand."""
-    return element("details", None, element("summary", None, summary), *children)
+def folded(summary: str, *children: Child, opened: bool = False) -> Element:
+    """Give what opens and closes on demand, by keyboard too."""
+    return element("details", {"open": "open"} if opened else None, element("summary", None, summary), *children)
 
 
 def share(value: float | None, decimals: int = 0) -> str:

@@ -153,6 +153,7 @@ def _grading(grade: Grade) -> Element:
             ["Measure", SERVED, "Best simple rule", "Its figure", "Gain", "90 % interval of the gain"],
             [_gain_row(one) for one in measures], words=(2,),
         ),
+        opened=True,
     )  # fmt: skip
 
 
