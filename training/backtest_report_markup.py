@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isfinite, isnan
 from xml.etree.ElementTree import Element, tostring
 
 Child = Element | str
@@ -113,10 +113,10 @@ def points(value: float | None) -> str:
 def signed_share(value: float | None) -> str:
     r"""Show how far something lies above or below.
 
-    >>> signed_share(0.084), signed_share(-0.05), signed_share(0.0001)
-    ('+8\xa0%', '-5\xa0%', '0\xa0%')
+    >>> signed_share(0.084), signed_share(-0.05), signed_share(0.0001), signed_share(float("inf"))
+    ('+8\xa0%', '-5\xa0%', '0\xa0%', 'n/a')
     """
-    if value is None or isnan(value):
+    if value is None or not isfinite(value):
         return NO_NUMBER
     whole = round(100.0 * value)
     return f"{whole:+d}{PERCENT}" if whole else f"0{PERCENT}"
