@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from configs.command import Commands, JsonFile, console, reported, write_json
+from configs.command import Commands, ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json
+from serving.cli import WIDE_SCREEN, AsOf
 from serving.cli import app as serving
+from training.cli import Until
 from training.cli import app as training
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console, RenderableType
+
+    from configs.settings import Environment
+    from serving.store import ScoringRun, Store
+    from training.monitor import PastRun, UsedModel
 
 app = typer.Typer(
     name="foretier",
@@ -67,6 +77,86 @@ def demo(json_file: JsonFile = None) -> None:
     screen.print(_files_and_next(config, environment.home, list(files.values()), at_risk[0].customer_id), soft_wrap=True)
     if json_file is not None:
         write_json(json_file, {"training": summary(trained), **run_view(run)})
+
+
+@app.command()
+@reported
+def monitor(
+    config: ConfigFile = None, orders: OrdersPath = None, as_of: AsOf = None, until: Until = None, json_file: JsonFile = None
+) -> None:
+    """Compare past scoring runs with what happened since, look for drift, and say whether to retrain."""
+    from datetime import datetime
+
+    from configs.days import day_number
+    from configs.settings import Environment
+    from serving.store import Store
+    from training.cli import clean
+    from training.monitor import first_day_not_observed
+    from training.monitor import monitor as look_back
+    from training.monitor_report import monitoring_as_dict, monitoring_report
+    from training.verdict import verdict
+
+    screen, settings, environment = console(json_file), read_settings(config, orders), Environment.read()
+    with Store(environment.store_url) as store:
+        runs = _runs(store, settings.currency)
+        cleaned = clean(settings, environment, screen, None if until is None else until.date())
+        end = first_day_not_observed(
+            cleaned.report.last_order_day,
+            day_number(datetime.now(settings.zone).date()),
+            None if as_of is None else day_number(as_of.date()),
+        )
+        with _bar(screen, "Comparing past runs", len(runs)) as progress:
+            used_model, past = partial(_used_model, environment), _past_runs(store, runs)
+            found = look_back(past, cleaned.orders, end, used_model, threads=settings.training.threads, progress=progress)
+    judgement = verdict(found)
+    screen.print(monitoring_report(found, judgement, wide=screen.width >= WIDE_SCREEN))
+    if json_file is not None:
+        write_json(json_file, monitoring_as_dict(found, judgement))
+
+
+def _runs(store: Store, currency: str) -> list[ScoringRun]:
+    """All kept runs in this currency, the latest day first."""
+    from configs.errors import NotFoundError
+
+    runs = [run for run in store.runs() if run.terms.currency == currency]
+    if not runs:
+        raise NotFoundError(f"there is no scoring run in {currency} to look back at: run foretier score first")
+    return sorted(runs, key=lambda run: (run.terms.as_of, run.run_id), reverse=True)
+
+
+def _past_runs(store: Store, runs: list[ScoringRun]) -> Iterator[PastRun]:
+    """The runs with their scores, one in memory at a time."""
+    import pandas as pd
+
+    from configs.days import day_number
+    from training.monitor import NEEDED_COLUMNS, OPTIONAL_COLUMNS, PastRun
+
+    names = ["customer_id", *NEEDED_COLUMNS, *OPTIONAL_COLUMNS]
+    for run in runs:
+        scores = pd.DataFrame(store.columns(run.run_id, names), columns=names).set_index("customer_id").dropna(axis="columns")
+        terms = run.terms
+        yield PastRun(
+            run.run_id, day_number(terms.as_of), terms.horizon_days, terms.currency, terms.model_version, run.tier_names, scores
+        )
+
+
+def _used_model(environment: Environment, version: str) -> UsedModel | None:
+    from models.registry import scored_by
+    from training.monitor import UsedModel
+
+    found = scored_by(environment, version)
+    return None if found is None else UsedModel(*found)
+
+
+@contextmanager
+def _bar(screen: Console, what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar; gives a function that is told of each of ``total`` steps as it begins."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=screen, transient=True) as bars:
+        bar = bars.add_task("", total=total, completed=-1)
+        yield lambda step: bars.update(bar, advance=1, description=step)
 
 
 def _files_and_next(config: Path, home: Path, files: list[Path], customer_id: str) -> RenderableType:

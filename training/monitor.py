@@ -24,6 +24,7 @@ import pandas as pd
 
 from features.customers import feature_frame
 from models.accuracy import DECILES
+from models.intervals import coverage
 from models.reference import SCORES, WATCHED_FEATURES, Reference
 from models.value_model import ValueModel
 from training.drift import Drift, drift
@@ -135,7 +136,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Monitoring:
-    """All past runs, newest first, and the drift of the newest against its model's reference.
+    """All past runs, newest first, and the drift of the newest that this log reaches against its model's reference.
 
     ``observed_until``: integer day, the first not observed. ``drift`` is None where ``no_drift_because`` says why.
     """
@@ -144,6 +145,12 @@ class Monitoring:
     comparisons: tuple[Comparison, ...]
     drift: tuple[Drift, ...] | None
     no_drift_because: str | None
+
+    @property
+    def newest(self) -> Comparison:
+        """The newest run that the log reaches, or the newest where it reaches none. Raises IndexError: there is no run."""
+        reached = [one for one in self.comparisons if one.as_of <= self.observed_until]
+        return (reached or list(self.comparisons))[0]
 
 
 def monitor(
@@ -161,13 +168,14 @@ def monitor(
     """
     known_model = cache(used_model)
     comparisons: list[Comparison] = []
-    found: tuple[tuple[Drift, ...] | None, str | None] = (None, "there is no scoring run")
+    found: tuple[tuple[Drift, ...] | None, str | None] = (None, "every run was made for a day after the end of this log")
+    looked = False
     for run in runs:
         progress(f"Run {run.run_id}")
         used = known_model(run.model_version)
         features = feature_frame(orders, run.as_of)
-        if not comparisons:
-            found = _drift_of(run, features, used, observed_until)
+        if not looked and run.as_of <= observed_until:
+            looked, found = True, _drift_of(run, features, used)
         comparisons.append(compare(run, orders, features, observed_until, used, threads=threads))
     return Monitoring(observed_until, tuple(comparisons), *found)
 
@@ -244,9 +252,7 @@ def _share(part: Floats, whole: Floats, otherwise: float) -> Floats:
     return np.asarray(np.divide(part, whole, out=np.full(len(whole), otherwise), where=whole > 0.0))
 
 
-def _drift_of(
-    run: PastRun, features: pd.DataFrame, used: UsedModel | None, observed_until: int
-) -> tuple[tuple[Drift, ...] | None, str | None]:
+def _drift_of(run: PastRun, features: pd.DataFrame, used: UsedModel | None) -> tuple[tuple[Drift, ...] | None, str | None]:
     if used is None:
         return None, f"model version {run.model_version}, which scored run {run.run_id}, is no longer in the registry"
     if used.reference is None:
@@ -254,8 +260,6 @@ def _drift_of(
             None,
             f"model version {run.model_version} was trained before references were kept: it will work after the next training",
         )
-    if run.as_of > observed_until:
-        return None, f"the log ends before run {run.run_id} was made"
     known = run.scores.index.intersection(features.index)
     if known.empty:
         return None, f"no customer of run {run.run_id} is in this log"
@@ -343,8 +347,6 @@ def _coverage(customers: pd.DataFrame) -> float | None:
     """Mean coverage of the 80 % intervals; None where they were not stored, or there are no customers."""
     if not {"value_low", "value_high"} <= set(customers.columns) or customers.empty:
         return None
-    from models.intervals import coverage
-
     return float(np.mean(coverage(*_columns(customers, "value", "value_low", "value_high", "churn_risk"))))
 
 

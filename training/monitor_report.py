@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,19 +18,21 @@ from training.verdict import Verdict, label
 
 SHOWN_DRIFTS = 8
 NOTHING = "-"
+Columns = Mapping[str, Callable[[Any], str]]
 
 
-def monitoring_report(monitoring: Monitoring, judgement: Verdict) -> RenderableType:
-    """The verdict, all runs, the run that tells most by tier and by decile, and drift."""
+def monitoring_report(monitoring: Monitoring, judgement: Verdict, *, wide: bool) -> RenderableType:
+    """The verdict, all runs, the run that tells most by tier and by decile, and drift; fewer columns unless ``wide``."""
     style = {"fine": "bold green", "too early": "bold"}.get(judgement.state, "bold yellow")
     parts: list[RenderableType] = [Text(judgement.sentence, style=style)]
     parts += [Text(f"Also: {reason}.") for reason in judgement.reasons[1:]]
-    parts += [Text(), runs_table(monitoring)]
+    parts += [Text(), runs_table(monitoring, wide=wide)]
     run = shown_run(monitoring.comparisons)
     if run is not None:
-        parts += [Text(), _groups_table(run, "Tier", run.tiers), Text(), _groups_table(run, "Decile", run.deciles)]
+        for kind, groups in (("Tier", run.tiers), ("Decile", run.deciles)):
+            parts += [Text(), _groups_table(run, kind, groups, wide=wide)]
     if monitoring.drift is not None:
-        parts += [Text(), drift_table(monitoring.drift)]
+        parts += [Text(), drift_table(monitoring.drift, wide=wide)]
     else:
         parts += [Text(), Text(f"Drift: {monitoring.no_drift_because}.", style="dim")]
     return Group(*parts)
@@ -54,76 +56,101 @@ def shown_run(comparisons: Sequence[Comparison]) -> Comparison | None:
     return max(begun, key=lambda one: (one.observed_days / one.horizon_days, one.as_of, one.run_id), default=None)
 
 
-def runs_table(monitoring: Monitoring) -> Table:
+def runs_table(monitoring: Monitoring, *, wide: bool) -> Table:
     """One line per run: how much of it has passed, what was predicted for that, what happened."""
-    table = Table(
-        title=f"Past runs, observed to before {date_of(monitoring.observed_until)}",
-        caption="Predicted: for the days that have passed. Ratio: realised / predicted, with its 90 % interval. "
+    table = _table(
+        f"Past runs, observed to before {date_of(monitoring.observed_until)}",
+        "Predicted: for the days that have passed. Ratio: realised / predicted, with its 90 % interval. "
         "Gini: 1 = perfect ranking. Over spend: Gini above that of ranking by past spend. Undecided: have not bought, and still "
         "may. * scored by a model that had already learned from these days.",
-        title_justify="left",
-        caption_justify="left",
+        "Run",
     )
-    table.add_column("Run", justify="right")
-    table.add_column("As of", no_wrap=True)
-    for name in ("Model", "Days", "Predicted", "Realised", "Ratio", "Gini", "Over spend", "Churned", "Undecided"):
-        table.add_column(name, justify="right")
-    for run in monitoring.comparisons:
-        total = run.total
-        table.add_row(
-            str(run.run_id), date_of(run.as_of).isoformat(), f"{run.model_version}{'*' * run.hindsight}",
-            f"{run.observed_days}/{run.horizon_days}",
-            f"{total.predicted_value:,.0f}", f"{total.realised_value:,.0f}",
-            _ratio(run), _figure(run, "ranking", ".3f"), _figure(run, "over_past_spend", "+.3f"),
-            _share(total.churned), f"{total.undecided:,}", style="" if run.complete else "dim",
-        )  # fmt: skip
+    shown: Columns = {
+        "As of": lambda run: date_of(run.as_of).isoformat(),
+        "Model": lambda run: f"{run.model_version}{'*' * run.hindsight}",
+        "Days": lambda run: f"{run.observed_days}/{run.horizon_days}",
+        "Predicted": lambda run: f"{run.total.predicted_value:,.0f}",
+        "Realised": lambda run: f"{run.total.realised_value:,.0f}",
+        "Ratio": lambda run: _ratio(run, wide=wide),
+        "Gini": lambda run: _figure(run, "ranking", ".3f"),
+        "Over spend": lambda run: _figure(run, "over_past_spend", "+.3f"),
+        "Churned": lambda run: _share(run.total.churned),
+        "Undecided": lambda run: f"{run.total.undecided:,}",
+    }
+    _fill(
+        table,
+        shown if wide else _without(shown, "Model", "Over spend", "Undecided"),
+        monitoring.comparisons,
+        lambda run: run.run_id,
+    )
     return table
 
 
-def drift_table(drifts: Sequence[Drift]) -> Table:
+def drift_table(drifts: Sequence[Drift], *, wide: bool) -> Table:
     """The features and scores that moved most, drifted or not."""
     drifted = [one for one in drifts if one.drifted]
-    shown = drifts[: max(SHOWN_DRIFTS, len(drifted))]
-    table = Table(
-        title=f"Drift: {len(drifted)} of {len(drifts)} features and scores",
-        caption="Shift: Cohen's w, PSI: population stability index, both less what sampling adds. Usual: how far it moved by "
+    table = _table(
+        f"Drift: {len(drifted)} of {len(drifts)} features and scores",
+        "Shift: Cohen's w, PSI: population stability index, both less what sampling adds. Usual: how far it moved by "
         "itself before training. Drift is a shift clearly above the usual one.",
-        title_justify="left",
-        caption_justify="left",
+        "Feature or score",
     )
-    table.add_column("Feature or score", overflow="fold")
-    for name in ("Median then", "Median now", "Missing then", "Missing now", "Shift", "Usual", "PSI"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("Drifted")
-    for one in shown:
-        table.add_row(
-            label(one.name), _number(one.median_before), _number(one.median_now),
-            f"{one.missing_before:.0%}", f"{one.missing_now:.0%}", f"{one.shift:.2f}", f"{one.usual_shift:.2f}", f"{one.psi:.3f}",
-            "yes" if one.drifted else "no", style="bold yellow" if one.drifted else "",
-        )  # fmt: skip
+    shown: Columns = {
+        "Median then": lambda one: _number(one.median_before),
+        "Median now": lambda one: _number(one.median_now),
+        "Missing then": lambda one: f"{one.missing_before:.0%}",
+        "Missing now": lambda one: f"{one.missing_now:.0%}",
+        "Shift": lambda one: f"{one.shift:.2f}",
+        "Usual": lambda one: f"{one.usual_shift:.2f}",
+        "PSI": lambda one: f"{one.psi:.3f}",
+        "Drifted": lambda one: "yes" if one.drifted else "no",
+    }
+    narrow = shown if wide else _without(shown, "Missing then", "Missing now", "PSI")
+    _fill(table, narrow, drifts[: max(SHOWN_DRIFTS, len(drifted))], lambda one: label(one.name))
     return table
 
 
-def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome]) -> Table:
-    table = Table(
-        title=f"By {kind.lower()}: run {run.run_id} as of {date_of(run.as_of)}, {run.observed_days} of {run.horizon_days} days, "
-        f"{run.currency}",
-        title_justify="left",
-        caption="Decile 1: highest predicted values." if kind == "Decile" else None,
-        caption_justify="left",
+def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome], *, wide: bool) -> Table:
+    days = f"{run.observed_days} of {run.horizon_days} days"
+    notes = ["Decile 1: highest predicted values."] if kind == "Decile" else []
+    if run.coverage is not None and kind == "Tier":
+        notes = [f"The 80 % intervals held for {run.coverage:.0%} of the customers."]
+    table = _table(
+        f"By {kind.lower()}: run {run.run_id} as of {date_of(run.as_of)}, {days}, {run.currency}", " ".join(notes), kind
     )
-    table.add_column(kind)
-    names = ("Customers", "Predicted", "Realised", "Ratio", "Orders", "Expected buyers", "Bought", "Churn risk", "Churned")
-    for name in (*names, *(() if run.complete else ("Undecided",))):
-        table.add_column(name, justify="right", no_wrap=name != "Expected buyers")
-    for group in groups:
-        undecided = () if run.complete else (f"{group.undecided:,}",)
-        table.add_row(
-            group.name, f"{group.customers:,}", f"{group.predicted_value:,.0f}", f"{group.realised_value:,.0f}",
-            NOTHING if group.ratio is None else f"{group.ratio:.2f}", f"{group.orders:,}",
-            f"{group.expected_buyers:,.0f}", f"{group.buyers:,}", f"{group.churn_risk:.0%}", _share(group.churned), *undecided,
-        )  # fmt: skip
+    shown: Columns = {
+        "Customers": lambda group: f"{group.customers:,}",
+        "Predicted": lambda group: f"{group.predicted_value:,.0f}",
+        "Realised": lambda group: f"{group.realised_value:,.0f}",
+        "Ratio": lambda group: NOTHING if group.ratio is None else f"{group.ratio:.2f}",
+        "Orders": lambda group: f"{group.orders:,}",
+        "Expected buyers": lambda group: f"{group.expected_buyers:,.0f}",
+        "Bought": lambda group: f"{group.buyers:,}",
+        "Churn risk": lambda group: f"{group.churn_risk:.0%}",
+        "Churned": lambda group: _share(group.churned),
+        "Undecided": lambda group: f"{group.undecided:,}",
+    }
+    shown = _without(shown, "Undecided" if run.complete else "Churned")
+    _fill(table, shown if wide else _without(shown, "Orders", "Expected buyers", "Bought"), groups, lambda group: group.name)
     return table
+
+
+def _table(title: str, caption: str, first: str) -> Table:
+    table = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    table.add_column(first, overflow="fold")
+    return table
+
+
+def _fill(table: Table, shown: Columns, rows: Sequence[Any], name: Callable[[Any], object]) -> None:
+    for heading in shown:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        style = "bold yellow" if getattr(row, "drifted", False) else ""
+        table.add_row(str(name(row)), *(cell(row) for cell in shown.values()), style=style)
+
+
+def _without(shown: Columns, *names: str) -> Columns:
+    return {name: cell for name, cell in shown.items() if name not in names}
 
 
 def _comparison_as_dict(run: Comparison) -> dict[str, Any]:
@@ -139,10 +166,10 @@ def _comparison_as_dict(run: Comparison) -> dict[str, Any]:
     }
 
 
-def _ratio(run: Comparison) -> str:
+def _ratio(run: Comparison, *, wide: bool) -> str:
     level = run.figures.get("level")
-    if level is None:
-        return NOTHING
+    if level is None or not wide:
+        return NOTHING if level is None else f"{level.estimate:.2f}"
     return f"{level.estimate:.2f} ({level.low:.2f} to {level.high:.2f})"
 
 

@@ -1,8 +1,8 @@
 """What past runs and drift together say of the model in use, in words: keep it, retrain it, or wait.
 
-The model in use is the one that scored the newest run. It is judged by its latest run whose horizon is complete; before there is
-one, by the run of which most has passed, once a quarter has, with twice the tolerance. A figure counts against the model
-only where its whole 90 % interval lies beyond what is tolerated: chance is no reason to retrain.
+The model in use is the one that scored the newest run that the log reaches. It is judged by its latest run whose horizon is
+complete; before there is one, by the run of which most has passed, once a quarter has, with twice the tolerance. A figure
+counts against the model only where its whole 90 % interval lies beyond what is tolerated: chance is no reason to retrain.
 """
 
 from __future__ import annotations
@@ -58,17 +58,19 @@ def verdict(monitoring: Monitoring) -> Verdict:
     """Judge the model in use. Raises ValueError: there is no run."""
     if not monitoring.comparisons:
         raise ValueError("without a scoring run there is nothing to judge")
-    newest = monitoring.comparisons[0]
     strange = [one for one in monitoring.comparisons if one.observed_days > 0 and one.unknown_share > MOST_UNKNOWN]
     if strange:
         return _another_log(strange[0])
-    own = [one for one in monitoring.comparisons if one.model_version == newest.model_version]
+    own = [one for one in monitoring.comparisons if one.model_version == monitoring.newest.model_version]
     judged = _judged(own)
     found = [] if judged is None else [*_ranking(judged, own), *_level(judged), *_buyers(judged)]
     found += _drifted(monitoring.drift or ())
     if found:
         reasons = tuple(reason for _, reason in found)
-        return Verdict(found[0][0], retrain=True, sentence=f"Retrain: {reasons[0]}.", reasons=reasons)
+        held = (
+            f"Retrain soon: the predictions of {_which(judged)} held, but" if judged and found[0][0] == "drifted" else "Retrain:"
+        )
+        return Verdict(found[0][0], retrain=True, sentence=f"{held} {reasons[0]}.", reasons=reasons)
     if judged is None:
         return _too_early(own, monitoring)
     return Verdict("fine", retrain=False, sentence=_fine(judged, monitoring))

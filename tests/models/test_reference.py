@@ -92,9 +92,7 @@ def test_sparse_bins_are_joined_until_five_are_expected_in_each(table: list[tupl
 
 def test_psi_and_shift_are_free_of_sampling_noise() -> None:
     random = np.random.default_rng(2)
-    found = [
-        learned(random.normal(size=300)).distributions[0].contrast(random.normal(size=300)) for _ in range(400)
-    ]
+    found = [learned(random.normal(size=300)).distributions[0].contrast(random.normal(size=300)) for _ in range(400)]
     raw_expectation = 9 * (1 / 300 + 1 / 300)
     assert abs(np.mean([one.psi for one in found])) < 0.1 * raw_expectation
     assert np.mean([one.statistic for one in found]) == pytest.approx(9.0, abs=0.6)

@@ -27,8 +27,10 @@ def log(seed: int = 1, customers: int = 300) -> nw.LazyFrame[Any]:
     for number in range(customers):
         often, much = random.gamma(2.0, 1 / 80), random.lognormal(3.0, 0.7)
         days = [100 + int(random.integers(0, 90)), *np.flatnonzero(random.random(200) < often) + 100]
-        rows += [(f"c{number}", f"{number}-{place}", int(day), round(float(much * random.lognormal(0.0, 0.3)), 2))
-                 for place, day in enumerate(sorted(days))]
+        rows += [
+            (f"c{number}", f"{number}-{place}", int(day), round(float(much * random.lognormal(0.0, 0.3)), 2))
+            for place, day in enumerate(sorted(days))
+        ]
         rows += [(f"c{number}", f"{number}-r", int(max(days)) + 5, -3.0)] * (number % 7 == 0)
     names = ["customer_id", "order_id", "order_day", "amount"]
     frame = pl.DataFrame(rows, schema=names, orient="row").with_columns(items=pl.lit(None, pl.Float64))
