@@ -23,7 +23,8 @@ from features.customers import feature_frame
 from features.netting import net_orders
 from models.value_model import ValueModel
 
-CUSTOMERS = 40
+CUSTOMERS = 100
+"""Enough to reach some 70 % of all leaves of both boosters; every leaf would take thousands."""
 SEED = 20260101
 TOLERANCE = 1e-6
 """Relative: other processors may round otherwise, a changed leaf shows far above it."""
@@ -74,9 +75,9 @@ def _orders(as_of: int, money: float) -> nw.LazyFrame[Any]:
         usual = money * float(random.lognormal(0.0, 1.0))
         for order in range(orders):
             amount = round(usual * float(random.lognormal(0.0, 0.4)), 2)
-            rows.append((f"golden {number:02}", f"{number}-{order}", day, amount, float(random.integers(1, 9))))
+            rows.append((f"golden {number:03}", f"{number}-{order}", day, amount, float(random.integers(1, 9))))
             if order == 0 and number % 7 == 0:
-                rows.append((f"golden {number:02}", f"{number}-back", day + 1, -round(amount / 3.0, 2), 1.0))
+                rows.append((f"golden {number:03}", f"{number}-back", day + 1, -round(amount / 3.0, 2), 1.0))
             day -= 1 + int(random.exponential(40.0))
     rows = [row for row in rows if row[2] < as_of]
     names = ["customer_id", "order_id", "order_day", "amount", "items"]
