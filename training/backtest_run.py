@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import narwhals as nw
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from configs.days import date_of
 from configs.errors import HistoryError
@@ -20,12 +14,11 @@ from features.phrases import count
 from models.fitting import FIT_STEPS, fit
 from training.backtest import Backtest
 from training.backtest_summary import summarised
-from training.candidates import Context, Judged, judge
+from training.candidates import Judged, judge
+from training.context import context_of
 from training.evaluation import Evaluation, can_evaluate, evaluation_of
-from training.labels import horizon_labels
 from training.panel import Snapshot, sampled, snapshot, training_cutoffs, training_set
 
-Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
 
 ORIGINS = 4
@@ -150,37 +143,10 @@ def _judged(cleaned: Cleaned, settings: Settings, origins: Origins, progress: Pr
             yield origin, str(error)
             continue
         _saying(progress, origin)("Comparing with what happened")
-        context = Context(known, *_beside(orders, holdout, horizon), attributes=_attributes(orders, holdout, settings))
+        context = context_of(orders, holdout, horizon, settings, known)
         yield origin, judge(model, holdout, context, threads=training.threads)
 
 
 def _saying(progress: Progress, origin: int) -> Progress:
     """The same, with the origin before what begins."""
     return lambda what: progress(f"{date_of(origin)}: {what}")
-
-
-def _beside(orders: nw.LazyFrame[Any], holdout: Snapshot, horizon_days: int) -> tuple[Floats, Floats]:
-    """Purchases in the horizon, and the amount of the largest purchase before the cutoff, of every customer."""
-    after = _frame(horizon_labels(orders, holdout.cutoff, horizon_days))["purchases"]
-    before = orders.filter(nw.col("order_day") < holdout.cutoff).group_by("customer_id")
-    largest = _frame(before.agg(largest=nw.col("amount").max()).with_columns(nw.col("largest").cast(nw.Float64)))["largest"]
-    customers = holdout.features.index
-    return after.reindex(customers).fillna(0).to_numpy(np.float64), largest.reindex(customers).to_numpy(np.float64)
-
-
-def _attributes(orders: nw.LazyFrame[Any], holdout: Snapshot, settings: Settings) -> dict[str, pd.Series]:
-    """The latest value before the cutoff of every attribute: of several on the customer's last day with one, the highest."""
-    found = {}
-    before = orders.filter(nw.col("order_day") < holdout.cutoff)
-    for name in settings.attributes:
-        known = before.filter(~nw.col(name).is_null()).select("customer_id", "order_day", nw.col(name).cast(nw.String))
-        last = known.group_by("customer_id").agg(order_day=nw.col("order_day").max())
-        of_last_day = known.join(last, on=["customer_id", "order_day"], how="inner")
-        values = _frame(of_last_day.group_by("customer_id").agg(nw.col(name).max()))[name]
-        found[name] = values.reindex(holdout.features.index)
-    return found
-
-
-def _frame(rows: nw.LazyFrame[Any]) -> pd.DataFrame:
-    table: pd.DataFrame = rows.collect(backend="pyarrow").to_native().to_pandas()
-    return table.set_index("customer_id")

@@ -1,7 +1,9 @@
-"""The commands of those who train: ``foretier check`` and ``foretier train``."""
+"""The commands of those who train: ``check``, ``train``, ``backtest``, and what becomes of a model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from configs.settings import Environment, Settings
     from features.orders import Cleaned
+    from training.backtest import Backtest
     from training.panel import Snapshot
     from training.pipeline import Trained
 
@@ -62,6 +65,33 @@ def train(config: ConfigFile = None, orders: OrdersPath = None, until: Until = N
     screen.print(training_report(trained))
     if json_file is not None:
         write_json(json_file, summary(trained))
+
+
+@app.command(name="backtest")
+@reported
+def backtest_command(
+    config: ConfigFile = None, orders: OrdersPath = None, until: Until = None,
+    origins: Annotated[int, typer.Option("--origins", min=1, max=100, help="Days to look ahead from, at most.")] = 4,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="The report (default: backtest.html in FORETIER_HOME).", show_default=False)
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:  # fmt: skip
+    """Predict from several days of the past, fitted on what was known then, and compare with what happened."""
+    from configs.settings import Environment
+    from training.backtest_report import write_report
+    from training.backtest_tables import backtest_report
+
+    screen, settings = console(json_file), read_settings(config, orders)
+    environment = Environment.read()
+    cleaned = clean(settings, environment, screen, _day(until))
+    found = run_backtest(cleaned, settings, environment, origins, screen)
+    report = html or environment.home / "backtest.html"
+    write_report(found, report)
+    screen.print(backtest_report(found))
+    screen.print(f"Report: {report}", soft_wrap=True, highlight=False)
+    if json_file is not None:
+        write_json(json_file, found.as_dict())
 
 
 @app.command(name="promote")
@@ -144,15 +174,39 @@ def clean(settings: Settings, environment: Environment, screen: Console, until: 
 
 def run_training(cleaned: Cleaned, settings: Settings, environment: Environment, screen: Console) -> Trained:
     """Train under a progress bar."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from training.pipeline import plan, steps
     from training.pipeline import train as train_all
 
     planned = plan(cleaned, settings)
+    with _progress_bar(steps(planned), screen) as progress:
+        return train_all(cleaned, settings, environment, planned, progress, at=_now(settings))
+
+
+def run_backtest(cleaned: Cleaned, settings: Settings, environment: Environment, origins: int, screen: Console) -> Backtest:
+    """Backtest under a progress bar, and log it to MLflow."""
+    from models.registry import open_tracking, registry_errors
+    from training.backtest_run import backtest, planned, steps
+    from training.tracking import log_backtest, log_settings, tracked_run
+
+    plan = planned(cleaned, settings, origins)
+    client = open_tracking(environment)
+    with registry_errors(environment), tracked_run(client, environment, "backtest") as run_id:
+        log_settings(client, run_id, settings.without_secrets(), cleaned.report.fingerprint)
+        with _progress_bar(steps(plan), screen) as progress:
+            found = backtest(cleaned, settings, plan, progress)
+        with screen.status("Logging to MLflow"):
+            log_backtest(client, run_id, found)
+    return found
+
+
+@contextmanager
+def _progress_bar(steps: int, screen: Console) -> Iterator[Callable[[str], None]]:
+    """A bar of so many steps; what is given is called with what begins now."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=screen, transient=True) as bars:
-        bar = bars.add_task("Starting", total=steps(planned))
+        bar = bars.add_task("Starting", total=steps)
         begun = 0
 
         def progress(what: str) -> None:
@@ -160,7 +214,7 @@ def run_training(cleaned: Cleaned, settings: Settings, environment: Environment,
             bars.update(bar, completed=begun, description=what)
             begun += 1
 
-        return train_all(cleaned, settings, environment, planned, progress, at=_now(settings))
+        yield progress
 
 
 def rejected_file(environment: Environment) -> Path:

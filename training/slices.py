@@ -34,7 +34,7 @@ MEANING = {
     BULK: f"largest order among the highest {BULK_SHARE:.0%} of all customers' largest orders",
     GIANT: f"bulk buyers whose largest order is at least {GIANT_SHARE:.0%} of all they bought",
     RETURNERS: f"got at least {RETURNED_SHARE:.0%} of what they bought refunded",
-    SEASONAL: "all orders so far fell into this season (90 days from the origin on) of earlier years",
+    SEASONAL: "bought on two days or more, always in this season (90 days from the origin on) of earlier years",
 }
 
 
@@ -94,7 +94,7 @@ def _behaviour(judged: Judged) -> Iterator[tuple[str, Chosen]]:
         yield GIANT, bulk & (largest >= GIANT_SHARE * bought)
     yield RETURNERS, features["refund_share"].to_numpy() >= RETURNED_SHARE
     in_season = features["orders_same_season_1y"] + features["orders_same_season_2y"]
-    yield SEASONAL, (in_season == features["order_count"]).to_numpy()
+    yield SEASONAL, (in_season == features["order_count"]).to_numpy() & ~once
 
 
 def _by_attribute(judged: Judged) -> Iterator[tuple[str, Chosen]]:

@@ -15,7 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from configs.days import date_of
 from configs.settings import Environment
+from training.backtest import Backtest
 from training.evaluation import Evaluation
 from training.grade import Grade
 from training.plots import decile_chart, gain_chart
@@ -70,6 +72,20 @@ def log_evaluation(client: MlflowClient, run_id: str, evaluation: Evaluation, cu
         (Path(folder) / "gain_chart.png").write_bytes(gain_chart(evaluation, currency))
         (Path(folder) / "decile_calibration.png").write_bytes(decile_chart(evaluation, currency))
         client.log_artifacts(run_id, folder, "plots")
+
+
+def log_backtest(client: MlflowClient, run_id: str, backtest: Backtest) -> None:
+    """Log means and interval bounds of the served model to the parent, those of each origin to a child run, all as JSON."""
+    for part, row in (("value", backtest.served), ("churn", backtest.served_churn)):
+        for metric, found in row.metrics.items():
+            bounds = {metric: found.value, f"{metric}.low": found.low, f"{metric}.high": found.high}
+            _log_metrics(client, run_id, {f"{part}.{key}": number for key, number in bounds.items()})
+    for one in backtest.origins:
+        parts = {"value": asdict(one.served), "churn": asdict(one.churn[0])}
+        numbers = {f"{part}.{key}": number for part, row in parts.items() for key, number in _numbers(row).items()}
+        _log_child(client, run_id, f"origin {date_of(one.cutoff)}", numbers)
+    client.log_dict(run_id, backtest.as_dict(), "backtest.json")
+    client.set_tag(run_id, "foretier.grade", backtest.grade.letter or "none")
 
 
 def _experiment(client: MlflowClient, environment: Environment) -> str:

@@ -93,7 +93,8 @@ def _below(column: Floats) -> Floats:
 class Perfect:
     """What one draw says of the realised values.
 
-    ``gini`` of their own ranking; ``rank`` (n) of every customer's value less the mean rank; ``squares``: weighted sum of its squares.
+    ``gini`` of their own ranking; ``rank`` (n) of every customer's value less the mean rank; ``squares``: the weighted sum of
+    its squares.
     """
 
     gini: float
