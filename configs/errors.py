@@ -9,6 +9,7 @@
     │   ├── ColumnError           a mapped column or expression does not fit the source
     │   └── RejectedRowsError     more rows were rejected than the settings allow
     ├── HistoryError              the history is too short or too thin for what was asked
+    ├── LeakError                 what a model learns from knows something of the future
     ├── BundleError               a model bundle is missing, damaged or made for something else
     ├── RegistryError             the model registry has no such model, or cannot be reached
     ├── StoreError                the score store cannot be used
@@ -50,6 +51,10 @@ class RejectedRowsError(InputError):
 
 class HistoryError(ForetierError):
     """The history is too short or too thin for what was asked."""
+
+
+class LeakError(ForetierError):
+    """What a model learns from knows something of the future."""
 
 
 class BundleError(ForetierError):
