@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from models.accuracy import DECILES
 from training.grade import FEWEST, SEED, TOP, Letter
-from training.resampling import MOST_CUSTOMERS, Interval, Ranking, auc, gini, interval, top_capture, weights
+from training.resampling import MOST_CUSTOMERS, Interval, Ranking, auc, gini, interval, sum_of_products, top_capture, weights
 
 Floats = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
@@ -185,14 +185,14 @@ def _measured(duel: Duel, said: Said) -> Callable[[Floats], Figures]:
 
     def figures(weight: Floats) -> Figures:
         best = gini(perfect, weight, duel.value)
-        total = float(np.dot(weight, duel.value))
+        total = sum_of_products(weight, duel.value)
         excess = np.bincount(tenth, weights=weight * (said.risk - churned), minlength=DECILES)
         return {
             GINI: gini(by_value, weight, duel.value) / best if best > 0.0 else float("nan"),
             CAPTURE: top_capture(by_value, weight, duel.value, TOP),
             AUC: auc(by_risk, weight, churned),
-            BRIER: float(np.dot(weight, squared) / weight.sum()),
-            BIAS: float(np.dot(weight, said.value)) / total if total > 0.0 else float("nan"),
+            BRIER: sum_of_products(weight, squared) / float(weight.sum()),
+            BIAS: sum_of_products(weight, said.value) / total if total > 0.0 else float("nan"),
             CALIBRATION: float(np.abs(excess).sum() / weight.sum()),
         }
 
