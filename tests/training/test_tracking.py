@@ -93,7 +93,9 @@ def test_settings_metrics_plots_and_the_bundle_are_there(trained_home: Any) -> N
     assert params["tiers.shares.Platinum"] == "0.05"
     assert run.data.metrics["value.normalized_gini"] == trained.evaluation.served.normalized_gini
     assert run.data.metrics["churn.auc"] == trained.evaluation.churn[0].auc
-    assert [one.path for one in client.list_artifacts(trained.run_id)] == ["bundle", "plots", "settings.json"]
+    assert [one.path for one in client.list_artifacts(trained.run_id)] == [
+        "bundle", "grade.json", "plots", "settings.json", "trial",
+    ]  # fmt: skip
     plots = [one.path for one in client.list_artifacts(trained.run_id, "plots")]
     assert plots == ["plots/decile_calibration.png", "plots/gain_chart.png"]
     assert "bundle/manifest.json" in [one.path for one in client.list_artifacts(trained.run_id, "bundle")]

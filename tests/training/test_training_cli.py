@@ -107,7 +107,7 @@ def test_train_shows_accuracy_and_registers_a_champion(folder: Path) -> None:
     for row in found["evaluation"]["value"]:
         assert row["candidate"] in result.output
         assert f"{row['normalized_gini']:.3f}" in result.output
-    for text in ("Churn", "AUC", "1998-04-02", "version 1", "2,357 customers"):
+    for text in ("Churn", "AUC", "1998-04-02", "Version 1", "2,357 customers", "Grade", "Version 1 is champion"):
         assert text in result.output
     assert champion(Environment.read()).version == "1"
 
@@ -128,9 +128,44 @@ def test_until_never_reads_what_comes_after(folder: Path) -> None:
         assert (checked["rows_in"], checked["rejected_rows"]) == (len(before), 0)
     bundles = [bundle_of(one.pop("run_id")) for one in results.values()]
     assert [one.pop("model_version") for one in results.values()] == ["1", "2"]
+    decisions = [one.pop("decision") for one in results.values()]
+    assert [(one["action"], one["champion_before"], one["champion_after"]) for one in decisions] == [
+        ("promoted", None, "1"), ("promoted", "1", "2"),
+    ]  # fmt: skip
+    assert all(check["lead"]["low"] == 0.0 for check in decisions[1]["checks"] if check["lead"])
     assert results["whole"] == results["cut"]
     assert bundles[0] == bundles[1]
     assert results["cut"]["as_of"] == "1998-03-01"
+
+
+@pytest.mark.usefixtures("folder")
+def test_promote_rollback_and_the_log() -> None:
+    assert "no challenger to promote" in refused("promote")
+    assert "No decision yet" in run("decisions").output
+    for _ in range(2):
+        assert run("train").exit_code == 0
+    result = run("rollback", "--why", "the old one was fine", "--json", "-")
+    assert (result.exit_code, json.loads(result.stdout)["champion_after"]) == (0, "1")
+    assert "no champion before" in refused("rollback")
+    result = run("promote", "--json", "promoted.json")
+    assert result.exit_code == 0, result.output
+    assert "Version 2 is champion" in result.output
+    found = json.loads(Path("promoted.json").read_text())
+    assert {"normalized Gini", "AUC", "total bias", "golden rows"} <= {check["name"] for check in found["checks"]}
+    assert "version 2 is champion already" in refused("promote")
+    assert "no model version 9" in refused("promote", "9")
+    for words in (("--force",), ("--why", "x"), ("--force", "--why", " ")):
+        assert "--force and --why TEXT go together" in refused("promote", "1", *words)
+    write_settings(Path.cwd(), Path("orders.parquet"), gate={"max_bundle_mb": 0.001})
+    result = run("promote", "1")
+    assert result.exit_code == 1
+    assert "gate.max_bundle_mb: 0.001" in result.output
+    assert "Version 2 stays champion" in result.output
+    result = run("promote", "1", "--force", "--why", "the disk is large")
+    assert (result.exit_code, champion(Environment.read()).version) == (0, "1")
+    log = json.loads(run("decisions", "--json", "-").stdout)["decisions"]
+    assert [one["action"] for one in log] == ["promoted", "promoted", "rolled back", "promoted", "refused", "forced"]
+    assert "the disk is large" in run("decisions").output
 
 
 def bundle_of(run_id: str) -> dict[str, bytes]:
