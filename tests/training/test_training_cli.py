@@ -16,7 +16,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from configs.settings import Environment, source_path
-from models.registry import champion
+from models.registry import champion, open_tracking
 from training.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +110,29 @@ def test_train_shows_accuracy_and_registers_a_champion(folder: Path) -> None:
     for text in ("Churn", "AUC", "1998-04-02", "Version 1", "2,357 customers", "Grade", "Version 1 is champion"):
         assert text in result.output
     assert champion(Environment.read()).version == "1"
+
+
+def test_backtest_shows_writes_and_logs_every_origin(folder: Path) -> None:
+    result = run("backtest", "--origins", "2", "--json", "backtest.json", "--html", "deep/page.html")
+    assert result.exit_code == 0, result.output
+    found = json.loads((folder / "backtest.json").read_text())
+    days = [one["origin"] for one in found["origins"]]
+    assert (len(days), days[-1], found["as_of"]) == (2, "1998-04-02", "1998-07-01")
+    assert f"Grade {found['grade']['letter']}" in result.output
+    for text in ("90 % intervals", "perfect foresight", "Platinum", "one-time buyers", *days):
+        assert text in result.output
+    for row in found["value"]:
+        assert f"{row['metrics']['normalized_gini']['value']:.3f}" in result.output
+    page = (folder / "deep" / "page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    client = open_tracking(Environment.read())
+    experiment = client.get_experiment_by_name("foretier")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"backtest", *(f"origin {day}" for day in days)}
+    figures = {row["candidate"]: row["metrics"] for row in found["value"]}["Foretier"]
+    assert runs["backtest"].data.metrics["value.normalized_gini.low"] == figures["normalized_gini"]["low"]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
 
 def test_until_never_reads_what_comes_after(folder: Path) -> None:
