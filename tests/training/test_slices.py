@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time
 
 import narwhals as nw
 import numpy as np
@@ -34,19 +34,18 @@ KINDS = {
 
 
 def orders() -> nw.LazyFrame[pl.LazyFrame]:
-    rows = [
-        (f"{kind}{number:02}", days, amount) for kind, told in KINDS.items() for number in range(EACH) for days, amount in told
-    ]
+    told: dict[str, list[tuple[int, float]]] = {f"{kind}{number:02}": KINDS[kind] for kind in KINDS for number in range(EACH)}
     # Very large orders: of half of them nearly all that was ever bought, the others buy much all the time.
-    rows += [(f"giant{number:02}", 250, 80_995.0) for number in range(25)] + [
-        (f"giant{number:02}", 150, 5.0) for number in range(25)
-    ]
-    rows += [(f"bulk{number:02}", days, 90_000.0) for number in range(25) for days in (250, 200, 100)]
+    for number in range(25):
+        told[f"giant{number:02}"] = [(250, 80_995.0), (150, 5.0)]
+        told[f"bulk{number:02}"] = [(250, 90_000.0), (200, 90_000.0), (100, 90_000.0)]
+    rows = [(customer, ago, amount) for customer, history in told.items() for ago, amount in history]
+    times = [datetime.combine(date_of(CUTOFF - ago), time(9)) for _, ago, _ in rows]
     frame = pl.DataFrame(rows, schema=["customer_id", "ago", "amount"], orient="row")
     day = CUTOFF - pl.col("ago")
     frame = frame.select(
         "customer_id", pl.format("o{}", pl.int_range(pl.len())).alias("order_id"),
-        pl.Series("ordered_at", [datetime.combine(date_of(CUTOFF - ago), datetime.min.time()) + timedelta(hours=9) for _, ago, _ in rows]),
+        pl.Series("ordered_at", times),
         day.cast(pl.Int32).alias("order_day"), pl.col("amount").cast(pl.Decimal(18, 4)), pl.lit(1.0).alias("items"),
         pl.col("customer_id").str.slice(0, 1).alias("letter"),
     )  # fmt: skip
@@ -109,10 +108,9 @@ def test_figures_of_a_group_are_those_of_its_customers(judged: Judged) -> None:
     assert found.total_bias == pytest.approx(said.sum() / value.sum())
     assert found.normalized_gini == pytest.approx(accuracy.normalized_gini(value, said))
     assert found.churned == pytest.approx(1 - judged.holdout.active[chosen].mean())
-    nobody = Judged(
-        Snapshot(CUTOFF, judged.holdout.features, 0 * judged.holdout.active, 0 * judged.holdout.value), 90, pd.DataFrame(), ("A",),
-        judged.amounts, {}, judged.risks, {}, judged.context,
-    )  # fmt: skip
+    none = np.zeros(len(chosen))
+    silent = Snapshot(CUTOFF, judged.holdout.features, none, none)
+    nobody = Judged(silent, 90, pd.DataFrame(), ("A",), judged.amounts, {}, judged.risks, {}, judged.context)
     spent_nothing = slice_of(nobody, "thirds", chosen)
     assert (spent_nothing.total_bias, spent_nothing.normalized_gini) == (None, None)
     both = merged([found, spent_nothing])
