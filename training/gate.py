@@ -30,6 +30,8 @@ MARGINS = {GINI: 0.02, CAPTURE: 0.02, AUC: 0.02, BRIER: 0.01, BIAS: 0.10, CALIBR
 """By how much each measure may be worse: the lower end of the lead must be above it. Total bias by its distance from 1."""
 SLICE_CUSTOMERS = 200
 SLICE_MARGINS = {GINI: 0.03, AUC: 0.03}
+GROUP_CUSTOMERS = 100
+"""Churn calibration is looked at in ten groups, or fewer: in smaller ones chance alone is larger than its margin."""
 LETTERS = "ABCD"
 
 
@@ -180,13 +182,14 @@ def _measured(duel: Duel, said: Said) -> Callable[[Floats], Figures]:
     perfect, by_value, by_risk = (Ranking.by(score) for score in (duel.value, said.value, said.risk))
     churned = 1.0 - duel.active
     squared = (said.risk - churned) ** 2
-    tenth = np.empty(len(churned), dtype=np.intp)
-    tenth[np.argsort(said.risk, kind="stable")] = np.arange(len(churned)) * DECILES // len(churned)
+    group = np.empty(len(churned), dtype=np.intp)
+    groups = int(np.clip(len(churned) // GROUP_CUSTOMERS, 1, DECILES))
+    group[np.argsort(said.risk, kind="stable")] = np.arange(len(churned)) * groups // len(churned)
 
     def figures(weight: Floats) -> Figures:
         best = gini(perfect, weight, duel.value)
         total = sum_of_products(weight, duel.value)
-        excess = np.bincount(tenth, weights=weight * (said.risk - churned), minlength=DECILES)
+        excess = np.bincount(group, weights=weight * (said.risk - churned), minlength=DECILES)
         return {
             GINI: gini(by_value, weight, duel.value) / best if best > 0.0 else float("nan"),
             CAPTURE: top_capture(by_value, weight, duel.value, TOP),

@@ -90,7 +90,7 @@ def test_a_group_that_is_clearly_worse_is_refused_and_a_small_one_is_not_looked_
 
 
 def test_every_figure_is_that_of_the_plain_metric() -> None:
-    duel = world(5, 500)
+    duel = world(5, 1000)
     churned = 1.0 - duel.active
     value, risk = duel.challenger.value, duel.challenger.risk
     found = {check.name: check.figure for check in duel_checks(duel)}
