@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test check bench ui clean
+.PHONY: help install demo test check bench accuracy ui clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: $(VENV)/.installed-dev ## ruff, mypy, import-linter, and the docs against
 
 bench: $(VENV)/.installed-dev ## print measured ratios, each beside its peer
 	@for script in features btyd drivers serving; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+accuracy: $(VENV)/.installed-dev ## backtest many logs and write docs/accuracy.md (a quarter of an hour)
+	@$(BIN)/python benchmarks/accuracy.py
 
 ui: $(VENV)/.installed ## open the MLflow page of this folder's state on http://127.0.0.1:5000
 	@mkdir -p "$${FORETIER_HOME:-.foretier}"
