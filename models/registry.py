@@ -24,7 +24,7 @@ from models.reference import Reference
 from models.value_model import ValueModel
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient as MlflowClient  # noqa: PLC0414 (for those who may not import mlflow)
     from mlflow.entities.model_registry import ModelVersion
 
 MODEL_NAME = "foretier"
@@ -216,7 +216,7 @@ def _check_database(url: str) -> None:
 
 
 def _working_client(url: str) -> MlflowClient:
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient as MlflowClient  # noqa: PLC0414 (for those who may not import mlflow)
 
     client = MlflowClient(tracking_uri=url, registry_uri=url)
     client.search_experiments(max_results=1)

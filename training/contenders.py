@@ -18,7 +18,7 @@ from models.value_model import ValueModel
 from training.grade import Letter
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from models.registry import MlflowClient
 
 MEGABYTE = 1_000_000
 LATENCY_TRIES = 15

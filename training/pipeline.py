@@ -15,6 +15,7 @@ from configs.settings import Environment, Settings
 from features.customers import feature_frame
 from features.history_check import resolve_horizon
 from features.orders import Cleaned
+from models.btyd_record import btyd_sentence
 from models.bundle import Origin, save_bundle
 from models.fitting import FIT_STEPS, fit
 from models.reference import reference_of
@@ -33,6 +34,7 @@ from training.context import attributes_of
 from training.decisions import Decision
 from training.evaluation import Evaluation
 from training.grade import Grade
+from training.leak_check import LeakReport, check_leaks
 from training.panel import Plan, Snapshot, plan_cutoffs, sampled, snapshot, training_set
 from training.promotion import Attributes, promote
 from training.tracking import log_evaluation, log_grade, log_settings, tracked_run
@@ -40,7 +42,8 @@ from training.trial import tried
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow import MlflowClient
+
+    from models.registry import MlflowClient
 
 Progress = Callable[[str], None]
 CHECKED_CUSTOMERS = 200
@@ -59,6 +62,7 @@ class Trained:
     not_evaluated: str | None
     grade: Grade
     decision: Decision
+    leaks: LeakReport
 
     @property
     def as_of(self) -> date:
@@ -76,7 +80,7 @@ def plan(cleaned: Cleaned, settings: Settings) -> Plan:
 def steps(planned: Plan) -> int:
     """How often ``train`` calls its ``progress``."""
     fits = 2 if planned.trial else 1
-    return len(planned.cutoffs) + fits * FIT_STEPS + 3
+    return len(planned.cutoffs) + fits * FIT_STEPS + 4
 
 
 def train(
@@ -86,18 +90,20 @@ def train(
     """Train, evaluate, grade, log and register a challenger; the gate decides whether it becomes champion.
 
     ``at`` is the moment of that decision, with its time zone; nothing else depends on it. Raises HistoryError: nothing to
-    learn from. RegistryError: MLflow cannot be used.
+    learn from. LeakError: what is learned from knows the future. RegistryError: MLflow cannot be used.
     """
     client = open_tracking(environment)
     with registry_errors(environment), tracked_run(client, environment, f"train as of {date_of(planned.as_of)}") as run_id:
         log_settings(client, run_id, settings.without_secrets(), cleaned.report.fingerprint)
         snapshots = _snapshots(cleaned, planned, settings, progress)
+        progress("Looking for leaks from the future")
+        learned_from = [sampled(snapshots[cutoff], _rows(planned, settings), settings.training.seed) for cutoff in planned.final]
+        leaks = check_leaks(cleaned.orders, learned_from, planned.horizon_days, seed=settings.training.seed)
         trial = tried(cleaned, snapshots, planned, settings, progress)
         current = feature_frame(cleaned.orders, planned.as_of)
-        known = [sampled(snapshots[cutoff], _rows(planned, settings), settings.training.seed) for cutoff in planned.final]
-        fitted = fit(training_set(known, current, planned.as_of, planned.horizon_days), settings, progress=progress)
+        fitted = fit(training_set(learned_from, current, planned.as_of, planned.horizon_days), settings, progress=progress)
         model = replace(fitted, grade=trial.grade.letter)
-        earlier = {one.cutoff: one.features for one in known}
+        earlier = {one.cutoff: one.features for one in learned_from}
         reference = reference_of(model, current, planned.as_of, earlier, threads=settings.training.threads)
         progress("Logging to MLflow")
         origin = Origin(
@@ -118,7 +124,7 @@ def train(
         return snapshots[cutoff], attributes_of(cleaned.orders, snapshots[cutoff], settings)
 
     decision = promote(environment, settings, window, at=at, version=version)
-    return Trained(model, version, run_id, planned, len(current), trial.evaluation, trial.reason, trial.grade, decision)
+    return Trained(model, version, run_id, planned, len(current), trial.evaluation, trial.reason, trial.grade, decision, leaks)
 
 
 def _log_bundles(
@@ -170,6 +176,8 @@ def summary(trained: Trained) -> dict[str, Any]:
         "tiers": trained.model.tiers.to_json(),
         "evaluation": trained.evaluation.as_dict() if trained.evaluation else None,
         "not_evaluated": trained.not_evaluated,
+        "leaks": trained.leaks.sentence,
+        "btyd": btyd_sentence(trained.model.btyd),
         "grade": trained.grade.as_dict(),
         "decision": trained.decision.as_dict(),
     }

@@ -30,7 +30,7 @@ from training.panel import Snapshot
 from training.slices import MOST_VALUES, NEW, NEW_DAYS, ONE_TIME, REPEAT
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from models.registry import MlflowClient
 
 Attributes = Mapping[str, "pd.Series[str]"]
 Window = Callable[[int, int], tuple[Snapshot, Attributes]]

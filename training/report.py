@@ -14,6 +14,7 @@ from configs.days import date_of
 from configs.settings import Settings
 from features.cleaning_report import CleaningReport
 from features.history_check import HorizonSupport
+from models.btyd_record import btyd_sentence
 from training.decision_report import decision_report, grade_text
 from training.evaluation import PERFECT, SERVED, Evaluation
 from training.pipeline import Trained
@@ -43,7 +44,10 @@ def training_report(trained: Trained) -> RenderableType:
             f"{trained.plan.horizon_days} days ahead, {trained.customers:,} customers."
         )
     )
-    parts += [grade_text(trained.grade), Text(), decision_report(trained.decision)]
+    parts += [Text(btyd_sentence(trained.model.btyd)), Text(trained.leaks.sentence)]
+    if trained.leaks.suspicion is not None:
+        parts.append(Text(trained.leaks.suspicion, style="yellow"))
+    parts += [Text(), grade_text(trained.grade), Text(), decision_report(trained.decision)]
     return Group(*parts)
 
 

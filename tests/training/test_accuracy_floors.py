@@ -15,7 +15,8 @@ from configs.settings import load_settings
 from features.orders import clean_orders
 from features.transactions import read_transactions
 from training.evaluation import PAST_SPEND, Evaluation
-from training.pipeline import _evaluated, _snapshots, plan
+from training.pipeline import _snapshots, plan
+from training.trial import tried
 
 ROOT = Path(__file__).resolve().parents[2]
 RETAIL = ROOT.parent / "shared" / "data" / "online_retail_II.parquet"
@@ -30,9 +31,9 @@ def evaluated(config: str) -> Evaluation:
     cleaned = clean_orders(read_transactions(source), settings, today=date(2026, 1, 1))
     planned = plan(cleaned, settings)
     assert planned.horizon_days == 90
-    evaluation, reason = _evaluated(_snapshots(cleaned, planned, settings, lambda _: None), planned, settings, lambda _: None)
-    assert evaluation is not None, reason
-    return evaluation
+    trial = tried(cleaned, _snapshots(cleaned, planned, settings, lambda _: None), planned, settings, lambda _: None)
+    assert trial.evaluation is not None, trial.reason
+    return trial.evaluation
 
 
 @pytest.fixture(scope="module")
