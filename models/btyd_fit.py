@@ -14,8 +14,8 @@ Purchases, first that is sound (converged, no parameter on a bound of the search
    with half a purchase in half a year added, so that it is never 0 and one day of history does not say 0 or 365 a year.
 
 Order values: ``gamma_gamma``; where q <= 1 (its mean does not exist) or its mean is far from the observed one,
-``anchored``: Gamma-Gamma whose population mean is held at that of the repeat purchases; with too few repeat buyers,
-``pooled``: the mean of what is known, weighing as much as two purchases.
+``anchored``: Gamma-Gamma whose population mean is held at that of the repeat purchases (also free ones); with too few
+repeat buyers, ``pooled``: the mean of what is known, weighing as much as two purchases.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ MEAN_RATIO = 2.0
 HALF_A_YEAR = 182.5
 PENALIZERS = (0.0, 1e-4, 1e-3, 1e-2)
 GRADIENT_TOLERANCE = 1e-5
+LEAST_VALUE = 1e-4
+"""The smallest amount there is stands for a mean of 0, with which no parameter would be left."""
 START_ROWS = 20_000
 NO_DROPOUT = "a at its lowest"
 _NO_DROPOUT_POINT = (-60.0, 0.0)
@@ -202,7 +204,7 @@ def _purchases(
         penalizer=penalizer,
         customers=int(rows.customers),
         rows=len(rows.x),
-        at_bound=tuple(hit for hit in final.at_bound if method != "nbd" or hit[0] not in "ab"),
+        at_bound=tuple(hit for hit in final.at_bound if method != "nbd" or not hit.startswith(("a ", "b "))),
         tried=tried,
     )
     return {"method": method, "r": r, "alpha": alpha * span, "a": a, "b": b, "purchases_fit": record}
@@ -219,12 +221,15 @@ def _fit_order_values(x: Floats, money: Floats, first: Floats) -> dict[str, Any]
     """``value_method``, p, q, v and ``value_fit``; ``first`` is the mean order value of one-time buyers too."""
     repeats = (x > 0) & (money > 0)
     if repeats.sum() < MIN_REPEATERS:
-        known = np.where(repeats, money, first)
-        return _pooled_values(known[known > 0], (f"fewer than {MIN_REPEATERS} customers with paid repeat purchases",))
+        return _pooled_values(
+            np.where(x > 0, money, first), (f"fewer than {MIN_REPEATERS} customers with paid repeat purchases",)
+        )
+    # Free repeats are no data for Gamma-Gamma, whose values are above 0, but they do lower the mean.
+    expected = float(x @ money) / float(x.sum())
     unit = float(money[repeats].mean())
     (counts, values), weights = collapse(x[repeats], money[repeats] / unit)
     rows = GammaGammaRows(counts, values, weights)
-    mean = float(weights @ (rows.x * rows.m)) / float(weights @ rows.x)
+    mean = expected / unit
     found = [_minimize(rows.gamma_gamma, np.log(start), _VALUE_BOUNDS) for start in _VALUE_STARTS]
     plain = min(found, key=lambda optimum: optimum.loss)
     p, q, v = np.exp(plain.point)
@@ -268,7 +273,7 @@ def _values(
 
 def _pooled_values(known: Floats, tried: tuple[str, ...]) -> dict[str, Any]:
     """Population mean = mean of the known values, weighing as much as two purchases; 1 if nothing is known."""
-    mean = float(known.mean()) if len(known) else 1.0
+    mean = max(float(known.mean()), LEAST_VALUE) if len(known) else 1.0
     record = _unfitted(len(known), tried)
     return {"value_method": "pooled", "p": 1.0, "q": 3.0, "v": 2.0 * mean, "value_fit": record}
 

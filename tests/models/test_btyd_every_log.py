@@ -234,7 +234,9 @@ def assert_certificate_of_values(model: Btyd, frame: pd.DataFrame, lifetimes: An
     by_p, by_q, by_v = loss(point, x, money / unit, np.ones(len(x)), 0.0)[1]
     slope = {"p": by_p, "q": by_q, "v": by_v}
     if model.value_method == "anchored":
-        assert model.population_order_value == pytest.approx(np.average(money, weights=x), rel=1e-6)
+        everybody = frame[frame["frequency"] > 0]
+        observed = np.average(everybody["monetary_value"], weights=everybody["frequency"])
+        assert model.population_order_value == pytest.approx(observed, rel=1e-6)
         slope = {"p": by_p - by_v, "q": by_q * (model.q - 1.0) / model.q + by_v}
     held = [name.split(" ")[0] for name in record.at_bound]
     free = max((abs(part) for name, part in slope.items() if name not in held), default=0.0)
@@ -301,6 +303,18 @@ def test_what_is_left_and_what_serves_is_said() -> None:
     assert "NBD (nobody seems to drop out), converged (gradient" in crowd
     assert "left before: bg_nbd, penalizer 0: " in crowd
     assert "Gamma-Gamma with its mean held at the observed one, converged" in crowd
+
+
+@pytest.mark.parametrize("name", ["mostly free", "all free"])
+def test_free_orders_lower_what_orders_are_worth(name: str) -> None:
+    """Of the order values that Gamma-Gamma can read, those above 0, nothing follows for an order that may be free."""
+    one = GENERATED[name]
+    frame = summary(one, 301)
+    model = fit_btyd(frame)
+    spent = one.groupby("customer")["amount"].sum().sum()
+    expected = float(model.value(frame, 300.0).sum())
+    assert expected < 3.0 * spent + 1.0
+    assert expected > 0.2 * spent
 
 
 def test_nobody_at_all_still_has_a_model() -> None:
