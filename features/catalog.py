@@ -245,6 +245,10 @@ CATALOG: tuple[Feature, ...] = (
         always(lambda std, _: f"Order values vary by {percent(math.expm1(std))}" if std > 0 else "Equal order values"),
     ),
     Feature(
+        "order_value_max", "order_value", "money", "Value of the largest order", "Amount of the largest purchase.",
+        lambda _: _in_money("paid_most"), always(lambda value, c: f"The largest order was {money(value, c)}"),
+    ),
+    Feature(
         "order_value_last", "order_value", "money", "Value of the last order", "Amount of the last purchase.",
         lambda _: (_in_money("paid") - _in_money("paid_before_last")).round(4),
         always(lambda value, c: f"The last order was {money(value, c)}"),

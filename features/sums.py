@@ -67,6 +67,7 @@ def sums(cutoff: int) -> dict[str, nw.Expr]:
         "gap_squares": (gap * gap).sum(),
         "net": _col("net").sum(),
         "paid": _col("paid").sum(),
+        "paid_most": _col("paid").max(),
         "paid_on_repeat_days": when(_col("order_day") > _col("first_order_day"), _col("paid")).sum(),
         "paid_before_last": _col("paid_before").max(),
         "logs": _col("log").sum(),

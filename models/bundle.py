@@ -115,6 +115,7 @@ def load_bundle(folder: Path) -> ValueModel:
         spread=Spread.from_json(json.loads(texts["spread.json"])),
         tiers=Tiers.from_json(json.loads(texts["tiers.json"])),
         past_views=PastViews.from_json(json.loads(texts["past_views.json"])),
+        order_limit=core["order_limit"],
         grade=core["grade"],
     )
 
@@ -161,6 +162,7 @@ def _core(model: ValueModel) -> dict[str, Any]:
         "blend": asdict(model.blend),
         "btyd_reference": asdict(model.btyd_reference),
         "grade": model.grade,
+        "order_limit": model.order_limit,
     }
 
 

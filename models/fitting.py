@@ -15,6 +15,7 @@ from features.catalog import FEATURE_NAMES
 from models.accuracy import normalized_gini, rank_correlation, top_capture
 from models.btyd import Btyd, typical_customer
 from models.btyd_fit import fit_btyd
+from models.giant_orders import order_limit, tempered
 from models.intervals import residual_quantiles, spread_at
 from models.past_views import fit_past_views
 from models.season import MOST_BUYERS, Expectation, expectation, same_season
@@ -75,6 +76,8 @@ def fit(training: TrainingSet, settings: Settings, *, progress: Progress = lambd
     the horizons.
     """
     _check(training)
+    everybody, limit = training.current, order_limit(training.current)
+    training = replace(training, features=tempered(training.features, limit), current=tempered(training.current, limit))
     names = list(_input_names(training.cutoff))
     progress("Trial fit for stacking and blend")
     learned = _tune(training, names, settings)
@@ -87,7 +90,7 @@ def fit(training: TrainingSet, settings: Settings, *, progress: Progress = lambd
     if learned is None:
         seen = outlook(two_part, btyd, training.features, training.horizon_days, threads=settings.training.threads)
         learned = _unlearned(training, seen)
-    return _at_todays_level(training, two_part, btyd, learned, settings)
+    return _at_todays_level(training, everybody, two_part, btyd, learned, settings)
 
 
 @dataclass(frozen=True)
@@ -213,11 +216,13 @@ def _blend(weight: float, one_time: float, seen: Outlook, log_odds: Floats, tota
     return Blend(trees * level, btyd * level, one_time)
 
 
-def _at_todays_level(training: TrainingSet, two_part: TwoPart, btyd: Btyd, learned: Learned, settings: Settings) -> ValueModel:
+def _at_todays_level(
+    training: TrainingSet, current: pd.DataFrame, two_part: TwoPart, btyd: Btyd, learned: Learned, settings: Settings
+) -> ValueModel:
     """The model whose intercept and blend give today's customers the buyers and revenue to expect of them.
 
     Only slopes, weight and spread outlive the season they were learned in. Tier thresholds and past-looking views are learned
-    on the customers of today and frozen.
+    on the customers of today and frozen; the views on ``current``, the customers as they are, giant orders and all.
     """
     horizon = training.horizon_days
     seen = outlook(two_part, btyd, training.current, horizon, threads=settings.training.threads)
@@ -227,11 +232,12 @@ def _at_todays_level(training: TrainingSet, two_part: TwoPart, btyd: Btyd, learn
     blend = _blend(learned.weight, learned.one_time, seen, log_odds, expected.revenue)
     value = blend.value(seen, log_odds)
     tiers = learn_thresholds(value, settings.tiers)
-    views = fit_past_views(training.current, settings, horizon_days=horizon, predicted_tiers=tiers.assign(value))
+    views = fit_past_views(current, settings, horizon_days=horizon, predicted_tiers=tiers.assign(value))
     return ValueModel(
         horizon_days=horizon, currency=settings.currency, two_part=two_part, btyd=btyd,
         btyd_reference=typical_customer(training.current), stacking=stacking, blend=blend,
         spread=spread_at(value, learned.log_ratios), tiers=tiers, past_views=views,
+        order_limit=order_limit(current),
     )  # fmt: skip
 
 

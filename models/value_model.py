@@ -26,6 +26,7 @@ from configs.errors import BundleError
 from features.catalog import CATALOG, FEATURE_NAMES, GROUPS
 from models.btyd import Btyd, Customer
 from models.btyd_shapley import log_buyer_value_shapley, log_odds_shapley
+from models.giant_orders import tempered
 from models.horizons import next_order_days, time_shape
 from models.intervals import HIGH, LOW, Spread
 from models.past_views import PastViews
@@ -99,7 +100,8 @@ class Outlook:
 class ValueModel:
     """Everything a prediction needs. ``features`` in the methods is what ``features.customers.feature_frame`` gives.
 
-    ``grade``: A to D (``training.grade``), None where the model was not graded.
+    ``order_limit``: money up to which a single order is believed (``models.giant_orders``). ``grade``: A to D
+    (``training.grade``), None where the model was not graded.
     """
 
     horizon_days: int
@@ -112,6 +114,7 @@ class ValueModel:
     spread: Spread
     tiers: Tiers
     past_views: PastViews
+    order_limit: float
     grade: str | None = None
 
     def predict(self, features: pd.DataFrame, *, as_of: int, threads: int = 1, horizon_days: int | None = None) -> pd.DataFrame:
@@ -121,16 +124,17 @@ class ValueModel:
         the trained one, at least 1; tiers, their probability and the next order do not depend on it. Raises BundleError: the
         columns are not those the model was trained on, in that order.
         """
-        seen = outlook(self.two_part, self.btyd, features, self.horizon_days, threads=threads)
+        believed = self.believed(features)
+        seen = outlook(self.two_part, self.btyd, believed, self.horizon_days, threads=threads)
         log_odds = seen.log_odds(self.stacking)
         trained_value = self.blend.value(seen, log_odds)
         tier = self.tiers.assign(trained_value)
-        shape = time_shape(self.btyd, features, self.horizon_days, horizon_days or self.horizon_days)
+        shape = time_shape(self.btyd, believed, self.horizon_days, horizon_days or self.horizon_days)
         value, log_churn = trained_value * shape.value, log_logistic(-log_odds) * shape.hazard
         churn_risk, probability = np.exp(log_churn), -np.expm1(log_churn)
         if_active = value / probability
-        orders = np.maximum(probability, value / self.btyd.expected_order_value(features))
-        days = next_order_days(self.btyd, features, self.horizon_days, log_logistic(-log_odds))
+        orders = np.maximum(probability, value / self.btyd.expected_order_value(believed))
+        days = next_order_days(self.btyd, believed, self.horizon_days, log_logistic(-log_odds))
         group = self.spread.group(trained_value)
         numbers = {
             "predicted_value": value,
@@ -152,6 +156,11 @@ class ValueModel:
         views = self.past_views.apply(features, tier)
         columns = {**numbers, **{name: views[name].to_numpy() for name in views.columns}}
         return pd.DataFrame({name: columns[name] for name in PREDICTION_COLUMNS}, index=features.index)
+
+    def believed(self, features: pd.DataFrame) -> pd.DataFrame:
+        """The customers as the models see them, without the excess of giant orders. Raises BundleError as ``predict`` does."""
+        check_columns(features)
+        return tempered(features, self.order_limit)
 
     def _tier_outlook(self, value: Floats, log_odds: Floats, group: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[Any]]:
         """How likely what is spent in the trained horizon lies in the tier, and whether its interval reaches another one."""
@@ -179,6 +188,7 @@ class ValueModel:
         ln p, by the same rule on their own scales. All are summed by driver group. For another horizon than the trained one
         they follow the customer's curve (``models.horizons``), whose difference to the average one counts as order history.
         """
+        features = self.believed(features)
         inputs = self.two_part.read(model_inputs(features, self.btyd, self.horizon_days))
         odds, chance = self._chance_parts(features, inputs, threads)
         log_odds = odds + chance.sum(axis=1)
@@ -260,13 +270,7 @@ def model_inputs(features: pd.DataFrame, btyd: Btyd, horizon_days: int) -> pd.Da
 
     Raises BundleError: the columns are not the catalog's, in its order. LightGBM itself would take them silently.
     """
-    if tuple(features.columns) != FEATURE_NAMES:
-        strange = [name for name in features.columns if name not in FEATURE_NAMES][:5]
-        missing = [name for name in FEATURE_NAMES if name not in features.columns][:5]
-        raise BundleError(
-            f"the model reads {len(FEATURE_NAMES)} features in a fixed order, found {features.shape[1]} columns "
-            f"(missing: {missing or 'none'}, unknown: {strange or 'none'}): use features.customers.feature_frame"
-        )
+    check_columns(features)
     predicted = (
         btyd.expected_purchases(features, float(horizon_days)),
         btyd.probability_alive(features),
@@ -274,6 +278,17 @@ def model_inputs(features: pd.DataFrame, btyd: Btyd, horizon_days: int) -> pd.Da
     )
     block = np.column_stack([features.to_numpy(np.float64), *predicted])
     return pd.DataFrame(block, index=features.index, columns=[*FEATURE_NAMES, *BTYD_INPUTS])
+
+
+def check_columns(features: pd.DataFrame) -> None:
+    """Raise BundleError where the columns are not the catalog's, in its order."""
+    if tuple(features.columns) != FEATURE_NAMES:
+        strange = [name for name in features.columns if name not in FEATURE_NAMES][:5]
+        missing = [name for name in FEATURE_NAMES if name not in features.columns][:5]
+        raise BundleError(
+            f"the model reads {len(FEATURE_NAMES)} features in a fixed order, found {features.shape[1]} columns "
+            f"(missing: {missing or 'none'}, unknown: {strange or 'none'}): use features.customers.feature_frame"
+        )
 
 
 def btyd_value(inputs: pd.DataFrame) -> Floats:

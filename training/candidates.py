@@ -76,7 +76,7 @@ class Judged:
 def judge(model: ValueModel, holdout: Snapshot, context: Context, *, threads: int) -> Judged:
     """Ask every candidate about the customers of ``holdout``; the model must know nothing after its cutoff."""
     features, horizon = holdout.features, model.horizon_days
-    inputs = model_inputs(features, model.btyd, horizon)
+    inputs = model_inputs(model.believed(features), model.btyd, horizon)
     predicted = model.predict(features, as_of=holdout.cutoff, threads=threads)
     log_odds = model.two_part.log_odds(inputs, threads=threads)
     silence = features["days_since_last_order"].to_numpy(np.float64)

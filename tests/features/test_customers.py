@@ -89,6 +89,7 @@ def by_the_definitions(orders: list[Order], cutoff: int) -> dict[str, float]:
         "overdue_ratio": waiting / Fraction(sum(gaps), len(gaps)) if gaps else math.nan,
         "order_value_mean": paid / Fraction(len(bought)),
         "order_value_spread": math.sqrt(variance([Fraction(math.log1p(amount)) for amount in amounts])),
+        "order_value_max": max(amounts),
         "order_value_last": amounts[-1],
         "refund_share": (paid - net) / paid if paid else math.nan,
         "items_per_order": Fraction(sum(with_items)) / len(with_items) if with_items else math.nan,

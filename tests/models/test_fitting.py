@@ -136,6 +136,7 @@ def test_without_a_year_to_look_back_to_the_total_is_the_mean_of_both_models(
 ) -> None:
     young = sample_training.rows(sample_training.cutoff > sample_training.as_of - 300)
     model = fit(young, sample_settings)
+    young = replace(young, current=model.believed(young.current))
     inputs = fitting.model_inputs(young.current, model.btyd, 90)
     of_trees = model.two_part.value(inputs, model.two_part.log_odds(inputs, threads=1), threads=1).sum()
     of_btyd = fitting_value(model, young)

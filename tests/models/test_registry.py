@@ -190,7 +190,9 @@ def test_training_without_a_registry_says_so_before_it_works(
     told: list[str] = []
     environment = dead("http://me:hunter2@127.0.0.1:9", tmp_path)
     with pytest.raises(RegistryError, match=r"me:\*\*\*@127.0.0.1:9 cannot be used"):
-        train(sample, sample_settings, environment, plan(sample, sample_settings), told.append, at=datetime(2026, 1, 1, tzinfo=UTC))
+        train(
+            sample, sample_settings, environment, plan(sample, sample_settings), told.append, at=datetime(2026, 1, 1, tzinfo=UTC)
+        )
     assert told == []
 
 

@@ -63,7 +63,8 @@ def test_value_and_churn_cannot_contradict_each_other(predicted: pd.DataFrame) -
 
 def test_the_prediction_is_what_the_parts_make(predicted: pd.DataFrame, features: pd.DataFrame, sample_model: ValueModel) -> None:
     """The formulas of the module's page, on the plain boosters."""
-    model, inputs = sample_model, model_inputs(features, sample_model.btyd, 90)
+    model, features = sample_model, sample_model.believed(features)
+    inputs = model_inputs(features, model.btyd, 90)
     table = inputs[list(model.two_part.inputs)].to_numpy()
     margin, of_buyer = model.two_part.booster_purchase.predict(table, raw_score=True), model.two_part.booster_value.predict(table)
     of_btyd = purchase_probability(model.btyd, features, 90)
