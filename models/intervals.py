@@ -8,6 +8,7 @@ among n + 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Reading = Callable[[Floats, npt.NDArray[np.bool_]], Floats]
+"""What the quantiles of one group say of the customers in these rows."""
 
 LOW, HIGH = 0.1, 0.9
 LEVEL = HIGH - LOW
@@ -49,19 +52,19 @@ class Spread:
         return np.where(among_spenders > 0.0, value_if_active * np.exp(log_ratio), 0.0)
 
     def below(self, money: Floats, churn_risk: Floats, value_if_active: Floats, group: npt.NDArray[np.intp]) -> Floats:
-        """Probability that less than ``money`` (above 0, one per customer, may be infinite) is spent."""
+        """Probability that less than ``money`` (0 or above, one per customer, may be infinite) is spent; 0 at 0."""
         with np.errstate(divide="ignore"):
             log_ratio = np.log(money) - np.log(value_if_active)
         levels = self._by_group(
             group, lambda ratios, rows: np.interp(log_ratio[rows], ratios, LEVELS, left=0.0, right=1.0)
         )  # fmt: skip
-        return churn_risk + (1.0 - churn_risk) * levels
+        return np.where(money > 0.0, churn_risk + (1.0 - churn_risk) * levels, 0.0)
 
     def group(self, predicted_value: Floats) -> npt.NDArray[np.intp]:
         """Which group of residuals each customer has, by the value predicted for the trained horizon."""
         return np.searchsorted(np.asarray(self.bounds), predicted_value, side="right")
 
-    def _by_group(self, group: npt.NDArray[np.intp], read: Any) -> Floats:
+    def _by_group(self, group: npt.NDArray[np.intp], read: Reading) -> Floats:
         found = np.empty(len(group))
         for number, ratios in enumerate(self.log_ratios):
             rows = group == number

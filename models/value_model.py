@@ -122,14 +122,15 @@ class ValueModel:
 
         ``as_of`` is the cutoff of ``features`` (integer day, the first not observed). ``horizon_days``: another horizon than
         the trained one, at least 1; tiers, their probability and the next order do not depend on it. Raises BundleError: the
-        columns are not those the model was trained on, in that order.
+        columns are not those the model was trained on, in that order. ValueError: ``horizon_days`` below 1.
         """
+        asked = self._asked(horizon_days)
         believed = self.believed(features)
         seen = outlook(self.two_part, self.btyd, believed, self.horizon_days, threads=threads)
         log_odds = seen.log_odds(self.stacking)
         trained_value = self.blend.value(seen, log_odds)
         tier = self.tiers.assign(trained_value)
-        shape = time_shape(self.btyd, believed, self.horizon_days, horizon_days or self.horizon_days)
+        shape = time_shape(self.btyd, believed, self.horizon_days, asked)
         value, log_churn = trained_value * shape.value, log_logistic(-log_odds) * shape.hazard
         churn_risk, probability = np.exp(log_churn), -np.expm1(log_churn)
         if_active = value / probability
@@ -157,6 +158,11 @@ class ValueModel:
         columns = {**numbers, **{name: views[name].to_numpy() for name in views.columns}}
         return pd.DataFrame({name: columns[name] for name in PREDICTION_COLUMNS}, index=features.index)
 
+    def _asked(self, horizon_days: int | None) -> int:
+        if horizon_days is not None and horizon_days < 1:
+            raise ValueError(f"horizon_days must be 1 or more, found {horizon_days}")
+        return horizon_days or self.horizon_days
+
     def believed(self, features: pd.DataFrame) -> pd.DataFrame:
         """The customers as the models see them, without the excess of giant orders. Raises BundleError as ``predict`` does."""
         check_columns(features)
@@ -167,13 +173,8 @@ class ValueModel:
         churn_risk, if_active = logistic(-log_odds), value / logistic(log_odds)
         low, high = (self.spread.quantile(level, churn_risk, if_active, group) for level in (LOW, HIGH))
         rank = self.tiers.rank(value)
-        # Between the last tier and its lower end lies nothing: all below the last threshold is in it.
-        bounds = np.concatenate([[np.inf], self.tiers.thresholds, [0.0]])
-        below = (
-            np.where(bound > 0.0, self.spread.below(np.maximum(bound, 1e-300), churn_risk, if_active, group), 0.0)
-            for bound in (bounds[rank], bounds[rank + 1])
-        )
-        upper, lower = below
+        bounds = np.concatenate([[np.inf], np.maximum(self.tiers.thresholds, 0.0), [0.0]])
+        upper, lower = (self.spread.below(bounds[side], churn_risk, if_active, group) for side in (rank, rank + 1))
         return {
             "tier_probability": np.clip(upper - lower, 0.0, 1.0),
             "uncertain": self.tiers.rank(low) != self.tiers.rank(high),
@@ -188,6 +189,7 @@ class ValueModel:
         ln p, by the same rule on their own scales. All are summed by driver group. For another horizon than the trained one
         they follow the customer's curve (``models.horizons``), whose difference to the average one counts as order history.
         """
+        asked = self._asked(horizon_days)
         features = self.believed(features)
         inputs = self.two_part.read(model_inputs(features, self.btyd, self.horizon_days))
         odds, chance = self._chance_parts(features, inputs, threads)
@@ -195,7 +197,6 @@ class ValueModel:
         log_chance = chance * _mean_slope(log_logistic, _logistic_of_opposite, log_odds, odds)[:, None]
         log_churn = chance * _mean_slope(_log_churn, _log_churn_slope, log_odds, odds)[:, None]
         average, value = self._value_parts(features, inputs, float(log_logistic(odds)), log_chance, threads)
-        asked = horizon_days or self.horizon_days
         own = time_shape(self.btyd, features, self.horizon_days, asked)
         usual = time_shape(self.btyd, self._reference_features(), self.horizon_days, asked)
         value = value * own.value[:, None]
