@@ -40,6 +40,8 @@ LEARNED_SHARE = 0.5
 MOST_ONE_TIME = 2.0
 """No further, either way, is the value of one-time buyers moved."""
 SEASON_FEATURES = ("season_sin", "season_cos")
+TEMPERING_FEATURES = ("order_value_max",)
+"""Read to temper giant orders only: mean, spread and last value of the orders tell the trees the rest."""
 YEAR_DAYS = 365
 
 
@@ -125,7 +127,8 @@ def _check(training: TrainingSet) -> None:
 def _input_names(cutoffs: npt.NDArray[np.int64]) -> tuple[str, ...]:
     """The season of the cutoff is left out until cutoffs span two years: before, it would only name the cutoff."""
     seasons_repeat = np.ptp(cutoffs) >= 2 * YEAR_DAYS
-    return tuple(name for name in (*FEATURE_NAMES, *BTYD_INPUTS) if seasons_repeat or name not in SEASON_FEATURES)
+    left_out = {*TEMPERING_FEATURES, *(() if seasons_repeat else SEASON_FEATURES)}
+    return tuple(name for name in (*FEATURE_NAMES, *BTYD_INPUTS) if name not in left_out)
 
 
 def _fit_two_part(inputs: pd.DataFrame, training: TrainingSet, settings: Settings) -> TwoPart:
