@@ -39,6 +39,8 @@ LEARNED_SHARE = 0.5
 """How far a weight learned on at most three cutoffs, often of another season, is believed."""
 MOST_ONE_TIME = 2.0
 """No further, either way, is the value of one-time buyers moved."""
+TREES_LEVEL = 1.0 / 3.0
+"""Without a year to look back to: the trees' level is that of the last months, BTYD's is nearer to what comes."""
 SEASON_FEATURES = ("season_sin", "season_cos")
 TEMPERING_FEATURES = ("order_value_max",)
 """Read to temper giant orders only: mean, spread and last value of the orders tell the trees the rest."""
@@ -245,11 +247,12 @@ def _at_todays_level(
 
 
 def _both_models(seen: Outlook, btyd: Btyd, current: pd.DataFrame, horizon_days: int) -> Expectation:
-    """Without a year to look back to: the mean of what both models say, the trees out of cutoffs all over the history."""
+    """Without a year to look back to: what both models say, the trees out of cutoffs all over the history."""
     chance = logistic(seen.margin)
     revenue = [float(chance @ np.exp(seen.log_trees)), float(btyd.value(current, float(horizon_days)).sum())]
     buyers = [float(chance.mean()), float(btyd.purchase_probability(current, float(horizon_days)).mean())]
-    return Expectation(sum(revenue) / 2.0, min(sum(buyers) / 2.0, MOST_BUYERS))
+    weights = (TREES_LEVEL, 1.0 - TREES_LEVEL)
+    return Expectation(float(np.dot(weights, revenue)), min(float(np.dot(weights, buyers)), MOST_BUYERS))
 
 
 def _expectation(training: TrainingSet, btyd: Btyd) -> Expectation | None:

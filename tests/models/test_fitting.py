@@ -131,7 +131,7 @@ def test_the_level_is_what_the_same_season_a_year_ago_says(sample_training: Trai
     assert predicted["purchase_probability"].mean() == pytest.approx(expected.buyers, rel=1e-9)
 
 
-def test_without_a_year_to_look_back_to_the_total_is_the_mean_of_both_models(
+def test_without_a_year_to_look_back_to_the_level_is_two_thirds_that_of_btyd(
     sample_training: TrainingSet, sample_settings: Settings
 ) -> None:
     young = sample_training.rows(sample_training.cutoff > sample_training.as_of - 300)
@@ -141,10 +141,10 @@ def test_without_a_year_to_look_back_to_the_total_is_the_mean_of_both_models(
     of_trees = model.two_part.value(inputs, model.two_part.log_odds(inputs, threads=1), threads=1).sum()
     of_btyd = fitting_value(model, young)
     predicted = model.predict(young.current, as_of=young.as_of)
-    assert predicted["predicted_value"].sum() == pytest.approx((of_trees + of_btyd) / 2.0)
+    assert predicted["predicted_value"].sum() == pytest.approx((of_trees + 2.0 * of_btyd) / 3.0)
     said = logistic(model.two_part.log_odds(inputs, threads=1)).mean()
     likely = model.btyd.purchase_probability(young.current, 90.0).mean()
-    assert predicted["purchase_probability"].mean() == pytest.approx((said + likely) / 2.0, rel=1e-9)
+    assert predicted["purchase_probability"].mean() == pytest.approx((said + 2.0 * likely) / 3.0, rel=1e-9)
 
 
 def fitting_value(model: ValueModel, training: TrainingSet) -> float:
