@@ -26,7 +26,7 @@ check: $(VENV)/.installed-dev ## ruff, mypy, import-linter, and the docs against
 bench: $(VENV)/.installed-dev ## print measured ratios, each beside its peer
 	@for script in features btyd drivers serving; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
-accuracy: $(VENV)/.installed-dev ## backtest many logs and write docs/accuracy.md (a quarter of an hour)
+accuracy: $(VENV)/.installed-dev ## backtest many logs and write docs/accuracy.md (some five minutes)
 	@$(BIN)/python benchmarks/accuracy.py
 
 ui: $(VENV)/.installed ## open the MLflow page of this folder's state on http://127.0.0.1:5000
