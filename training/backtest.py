@@ -16,11 +16,10 @@ from configs.days import date_of
 from training.candidates import SERVED
 from training.evaluation_rows import Coverage, Evaluation, Slice, TierOutcome
 from training.grade import Grade
+from training.resampling import CONFIDENCE
 
 Floats = npt.NDArray[np.float64]
 
-INTERVAL = 0.90
-"""Share of the bootstrap replicates between ``low`` and ``high`` of an estimate: each bound by itself holds with 95 %."""
 VALUE_METRICS = (
     "normalized_gini", "rank_correlation", "capture_5", "capture_10", "capture_20",
     "total_bias", "absolute_bias", "decile_error", "mean_absolute_error",
@@ -101,7 +100,7 @@ class Backtest:
         return {
             "horizon_days": self.horizon_days, "currency": self.currency,
             "first_day": date_of(self.first_day).isoformat(), "as_of": date_of(self.as_of).isoformat(),
-            "grade": self.grade.as_dict(), "interval": INTERVAL, "resamples": self.resamples,
+            "grade": self.grade.as_dict(), "interval": CONFIDENCE, "resamples": self.resamples,
             "value": [asdict(row) for row in self.value], "churn": [asdict(row) for row in self.churn],
             "tiers": [asdict(row) for row in self.tiers], "past_tiers": [asdict(row) for row in self.past_tiers],
             "slices": [asdict(row) for row in self.slices], "coverage": [asdict(row) for row in self.coverage],

@@ -27,7 +27,7 @@ from training.backtest_report_markup import (
     strong,
     table,
 )
-from training.candidates import PERFECT, SERVED
+from training.candidates import PERFECT, SERVED, SILENCE
 from training.slices import MEANING
 
 TENTH = 0.1
@@ -98,7 +98,8 @@ def candidates(backtest: Backtest) -> Element:
         ),
         _metric_table(backtest.value, "Value predicted by", value, "normalized_gini"),
         _metric_table(backtest.churn, "Churn predicted by", churn, "auc"),
-        element("p", {"class": "note"}, f"{NO_NUMBER}: a ranking without amounts or probabilities has no such figure."),
+        element("p", {"class": "note"}, f"{NO_NUMBER}: a ranking without amounts or probabilities has no such figure. "
+            f"Of {SILENCE}, AUC and average precision are those of the days, the rest that of the risk learned from them."),
     )  # fmt: skip
 
 

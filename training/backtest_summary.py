@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from training.backtest import CHURN_METRICS, INTERVAL, VALUE_METRICS, Backtest, CandidateSummary, Estimate
+from training.backtest import CHURN_METRICS, VALUE_METRICS, Backtest, CandidateSummary, Estimate
 from training.candidates import NAIVE, PERFECT, SERVED, SILENCE, Judged
 from training.evaluation_rows import ChurnAccuracy, Coverage, Evaluation, Slice, TierOutcome, ValueAccuracy
 from training.grade import Grade, Window, grade
-from training.resampling import MOST_CUSTOMERS, weights
+from training.resampling import Pool, bounds
 from training.slices import merged
 from training.weighted_metrics import ChurnMetrics, Metrics, ValueMetrics
 
@@ -68,7 +67,7 @@ def _window(judged: Judged) -> Window:
         customers=judged.holdout.features.index, value=judged.holdout.value, active=judged.holdout.active,
         predicted_value=judged.amounts[SERVED], churn_risk=judged.risks[SERVED],
         value_rules={name: scores[name] for name in NAIVE},
-        churn_rules={SILENCE: judged.holdout.features["days_since_last_order"].to_numpy(np.float64)},
+        churn_rules={SILENCE: judged.silences[SILENCE]},
     )  # fmt: skip
 
 
@@ -120,40 +119,20 @@ def _summaries(
 
 def _estimate(value: float, draws: Floats, *, least: float | None = None) -> Estimate:
     """The percentile interval; where no draw knows the metric it is the estimate alone."""
-    known = draws[np.isfinite(draws)]
-    if len(known) == 0:
-        return Estimate(value, value, value)
-    tail = (1.0 - INTERVAL) / 2.0
-    low, high = (float(bound) for bound in np.quantile(known, [tail, 1.0 - tail]))
+    low, high = bounds(draws) or (value, value)
     return Estimate(value, low if least is None else max(low, least), high)
 
 
 def _draws(judged: Sequence[Judged], seed: int, resamples: int) -> tuple[list[Figures], list[Figures]]:
     """Means over the origins of every metric of every candidate, one of each for every draw."""
-    ids = pd.concat([one.holdout.features.index.to_series() for one in judged], ignore_index=True)
-    codes, distinct = pd.factorize(ids)
-    places = np.split(codes, np.cumsum([len(one.holdout.value) for one in judged])[:-1])
-    chosen, customers = _numbers(len(distinct), seed)
-    kept = [np.flatnonzero(chosen[place] >= 0) for place in places]
-    value = [_value_metrics(one, rows) for one, rows in zip(judged, kept, strict=True)]
-    churn = [_churn_metrics(one, rows) for one, rows in zip(judged, kept, strict=True)]
-    numbers = [chosen[place[rows]] for place, rows in zip(places, kept, strict=True)]
+    pool = Pool.of([one.holdout.features.index for one in judged], seed)
+    value = [_value_metrics(one, rows) for one, rows in zip(judged, pool.rows, strict=True)]
+    churn = [_churn_metrics(one, rows) for one, rows in zip(judged, pool.rows, strict=True)]
     drawn_value, drawn_churn = [], []
-    for weight in weights(customers, seed, resamples):
-        by_origin = [weight[number] for number in numbers]
+    for by_origin in pool.draws(seed, resamples):
         drawn_value.append(_mean_figures([ask(of) for ask, of in zip(value, by_origin, strict=True)]))
         drawn_churn.append(_mean_figures([ask(of) for ask, of in zip(churn, by_origin, strict=True)]))
     return drawn_value, drawn_churn
-
-
-def _numbers(customers: int, seed: int) -> tuple[npt.NDArray[np.intp], int]:
-    """A number for every customer who is drawn from, -1 for the others; of very many a seeded sample stands for all."""
-    if customers <= MOST_CUSTOMERS:
-        return np.arange(customers), customers
-    numbers = np.full(customers, -1, dtype=np.intp)
-    drawn_from = np.random.default_rng(seed).choice(customers, MOST_CUSTOMERS, replace=False)
-    numbers[drawn_from] = np.arange(MOST_CUSTOMERS)
-    return numbers, MOST_CUSTOMERS
 
 
 def _mean_figures(by_origin: Sequence[Mapping[str, Metrics]]) -> Figures:
@@ -163,7 +142,7 @@ def _mean_figures(by_origin: Sequence[Mapping[str, Metrics]]) -> Figures:
     return {(name, metric): float(np.mean([origin[name].get(metric, np.nan) for origin in by_origin])) for name, metric in keys}
 
 
-def _value_metrics(judged: Judged, rows: npt.NDArray[np.intp]) -> Callable[[Floats], dict[str, Metrics]]:
+def _value_metrics(judged: Judged, rows: npt.NDArray[np.bool_]) -> Callable[[Floats], dict[str, Metrics]]:
     value = judged.holdout.value[rows]
     best = ValueMetrics.of(value, value, amount=True)
     asked = {name: ValueMetrics.of(value, score[rows], amount=True) for name, score in judged.amounts.items()}
@@ -177,10 +156,12 @@ def _value_metrics(judged: Judged, rows: npt.NDArray[np.intp]) -> Callable[[Floa
     return ask
 
 
-def _churn_metrics(judged: Judged, rows: npt.NDArray[np.intp]) -> Callable[[Floats], dict[str, Metrics]]:
+def _churn_metrics(judged: Judged, rows: npt.NDArray[np.bool_]) -> Callable[[Floats], dict[str, Metrics]]:
     churned = judged.churned[rows]
-    asked = {name: ChurnMetrics.of(churned, score[rows], probability=True) for name, score in judged.risks.items()}
-    asked |= {name: ChurnMetrics.of(churned, score[rows], probability=False) for name, score in judged.silences.items()}
+    asked = {
+        name: ChurnMetrics.of(churned, order[rows], None if risk is None else risk[rows])
+        for name, (order, risk) in judged.churn_scores.items()
+    }
     return lambda weight: {name: one.metrics(weight) for name, one in asked.items()}
 
 

@@ -13,7 +13,8 @@ from features.phrases import count
 from training.backtest import Backtest, CandidateSummary, Estimate
 from training.candidates import PERFECT, SERVED
 from training.decision_report import grade_text
-from training.evaluation_rows import Evaluation, TierOutcome
+from training.evaluation_rows import CHURN_CAPTION, Evaluation, TierOutcome
+from training.figures import shown, written
 from training.slices import MEANING
 
 Column = tuple[str, str, str]
@@ -39,7 +40,7 @@ def backtest_report(backtest: Backtest) -> RenderableType:
         ), Text(),
         _candidates(
             backtest.churn, CHURN_COLUMNS, "Churn predicted by", "Churn",
-            "AUC: 1 = perfect ranking, 0.5 = random. Calibration error: how far said and realised risk lie apart.",
+            CHURN_CAPTION,
         ), Text(),
         _origins(backtest), Text(), _tiers(backtest), Text(), _slices(backtest),
     ]  # fmt: skip
@@ -66,9 +67,8 @@ def _estimate(found: Estimate | None, how: str) -> str:
     """The figure, and below it the ends of its interval: side by side they would be too wide for a narrow terminal."""
     if found is None:
         return ""
-    figure = format(found.value, how)
-    low, high = format(found.low, how), format(found.high, how)
-    return figure if low == figure == high else f"{figure}\n{low}–{high}"  # noqa: RUF001 (from - to)
+    figure, low, high = (written(number, how) for number in (found.value, found.low, found.high))
+    return figure if low == figure == high else f"{figure}\n{low.removesuffix(' %')}–{high}"  # noqa: RUF001 (from - to)
 
 
 def _origins(backtest: Backtest) -> Table:
@@ -78,7 +78,7 @@ def _origins(backtest: Backtest) -> Table:
         "Customers": lambda one: f"{one.customers:,}",
         f"Realised, {backtest.currency}": lambda one: f"{one.realised_value:,.0f}",
         "Gini": lambda one: f"{one.served.normalized_gini:.3f}",
-        "Top 10 %": lambda one: f"{one.served.capture_10:.1%}",
+        "Top 10 %": lambda one: written(one.served.capture_10, ".1%"),
         "Total": lambda one: f"{one.served.total_bias:.2f}",
         "AUC": lambda one: f"{one.churn[0].auc:.3f}",
     }
@@ -100,14 +100,14 @@ def _tiers(backtest: Backtest) -> Table:
     covered = {row.group: row.shared for row in backtest.coverage}
     for tier, past in zip(backtest.tiers, backtest.past_tiers, strict=True):
         table.add_row(
-            tier.tier, f"{tier.value_share:.1%}", f"{past.value_share:.1%}", _bought(tier), _bought(past),
-            _shown(tier.order_value, ",.2f"), _shown(covered.get(tier.tier), ".0%"),
+            tier.tier, written(tier.value_share, ".1%"), written(past.value_share, ".1%"), _bought(tier), _bought(past),
+            shown(tier.order_value, ",.2f"), shown(covered.get(tier.tier), ".0%"),
         )  # fmt: skip
     return table
 
 
 def _bought(row: TierOutcome) -> str:
-    return _shown(row.retention, ".0%")
+    return shown(row.retention, ".0%")
 
 
 def _slices(backtest: Backtest) -> Table:
@@ -121,14 +121,11 @@ def _slices(backtest: Backtest) -> Table:
     for row in backtest.slices:
         table.add_row(
             Text(row.name), f"{row.customers:,.0f}", f"{row.realised_value:,.0f}", f"{row.predicted_value:,.0f}",
-            _shown(row.total_bias, ".2f"), _shown(row.normalized_gini, ".2f"), f"{row.churned:.0%}", f"{row.churn_risk:.0%}",
+            shown(row.total_bias, ".2f"), shown(row.normalized_gini, ".2f"),
+            written(row.churned, ".0%"), written(row.churn_risk, ".0%"),
         )  # fmt: skip
     return table
 
 
 def _table(title: str, caption: str) -> Table:
     return Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-
-
-def _shown(number: float | None, how: str) -> str:
-    return "" if number is None else format(number, how)

@@ -54,7 +54,8 @@ class Judged:
     """All customers of one origin: what each candidate said of them, and what they did. Arrays of one entry per customer.
 
     ``amounts`` are values in currency, ``rankings`` have an order but no level; ``risks`` are churn probabilities, ``silences``
-    orders of risk without a level; by candidate, the served one first. ``predicted`` is the model's whole prediction.
+    orders of risk without a level, finer than what ``risks`` has of the same candidate; by candidate, the served one first.
+    ``predicted`` is the model's whole prediction.
     """
 
     holdout: Snapshot
@@ -72,6 +73,18 @@ class Judged:
         """1 for those who bought nothing in the horizon, else 0."""
         return 1.0 - self.holdout.active
 
+    @property
+    def churn_scores(self) -> dict[str, tuple[Floats, Floats | None]]:
+        """By candidate what ranks the customers by risk, and the churn probability, None where it has none.
+
+        Days since the last order rank by the days themselves; their probability, fitted on other customers, says the same of
+        many days, and would hide some of what they know.
+        """
+        found: dict[str, tuple[Floats, Floats | None]] = {
+            name: (self.silences.get(name, risk), risk) for name, risk in self.risks.items()
+        }
+        return found | {name: (order, None) for name, order in self.silences.items() if name not in found}
+
 
 def judge(model: ValueModel, holdout: Snapshot, context: Context, *, threads: int) -> Judged:
     """Ask every candidate about the customers of ``holdout``; the model must know nothing after its cutoff."""
@@ -84,10 +97,7 @@ def judge(model: ValueModel, holdout: Snapshot, context: Context, *, threads: in
         SERVED: predicted["churn_risk"].to_numpy(np.float64),
         BTYD_CHURN: 1.0 - purchase_probability(model.btyd, features, horizon),
     }
-    silences = {}
-    if context.known is None:
-        silences[SILENCE] = silence
-    else:
+    if context.known is not None:
         risks[SILENCE] = _risk_by_silence(context.known, silence)
     return Judged(
         holdout=holdout, horizon_days=horizon, predicted=predicted, tier_names=model.tiers.names,
@@ -100,7 +110,7 @@ def judge(model: ValueModel, holdout: Snapshot, context: Context, *, threads: in
             LAST_SEASON: last_season(features, horizon),
         },
         rankings={PAST_SPEND: features["total_spend"].to_numpy(np.float64)},
-        risks=risks, silences=silences, context=context,
+        risks=risks, silences={SILENCE: silence}, context=context,
     )  # fmt: skip
 
 

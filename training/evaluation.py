@@ -47,8 +47,7 @@ def evaluation_of(judged: Judged) -> Evaluation:
     value = [_value_row(name, holdout.value, score, amount=True) for name, score in judged.amounts.items()]
     value += [_value_row(name, holdout.value, score, amount=False) for name, score in judged.rankings.items()]
     value += [_value_row(PERFECT, holdout.value, holdout.value, amount=True)]
-    churn = [_churn_row(name, churned, score, probability=True) for name, score in judged.risks.items()]
-    churn += [_churn_row(name, churned, score, probability=False) for name, score in judged.silences.items()]
+    churn = [_churn_row(name, churned, order, risk) for name, (order, risk) in judged.churn_scores.items()]
     return Evaluation(
         cutoff=holdout.cutoff, horizon_days=judged.horizon_days, customers=len(churned),
         buyers_share=float(holdout.active.mean()), realised_value=float(holdout.value.sum()),
@@ -143,14 +142,14 @@ def _value_row(name: str, value: Floats, score: Floats, *, amount: bool) -> Valu
     )
 
 
-def _churn_row(name: str, churned: Floats, score: Floats, *, probability: bool) -> ChurnAccuracy:
+def _churn_row(name: str, churned: Floats, order: Floats, risk: Floats | None) -> ChurnAccuracy:
     def of_probability(metric: Callable[[Floats, Floats], float]) -> float | None:
-        return float(metric(churned, score)) if probability else None
+        return None if risk is None else float(metric(churned, risk))
 
     return ChurnAccuracy(
         candidate=name,
-        auc=float(roc_auc_score(churned, score)),
-        average_precision=float(average_precision_score(churned, score)),
+        auc=float(roc_auc_score(churned, order)),
+        average_precision=float(average_precision_score(churned, order)),
         brier_skill=of_probability(accuracy.brier_skill),
         log_loss=of_probability(log_loss),
         calibration_error=of_probability(accuracy.expected_calibration_error),

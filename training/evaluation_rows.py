@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.candidates import SERVED
+from training.candidates import SERVED, SILENCE
 
 Floats = npt.NDArray[np.float64]
+
+CHURN_CAPTION = (
+    "AUC: 1 = perfect ranking, 0.5 = random. Calibration error: how far said and realised risk lie apart. "
+    f"Of {SILENCE} the AUC is that of the days themselves, the rest that of the risk learned from them."
+)
+"""Beneath a table of the ways to predict churn."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,10 @@ class ValueAccuracy:
 
 @dataclass(frozen=True)
 class ChurnAccuracy:
-    """One way to predict churn; scores that are no probabilities have a ranking quality (``auc``, ``average_precision``) only."""
+    """One way to predict churn; scores that are no probabilities have a ranking quality (``auc``, ``average_precision``) only.
+
+    ``training.candidates.SILENCE`` has that of the days themselves, and the rest of the probability made of them (isotonic).
+    """
 
     candidate: str
     auc: float

@@ -16,15 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from models.accuracy import DECILES
+from training.figures import written
 from training.grade import FEWEST, SEED, TOP, Letter
-from training.resampling import MOST_CUSTOMERS, Interval, Ranking, auc, gini, interval, sum_of_products, top_capture, weights
+from training.resampling import Interval, drawn_from, interval, weights
+from training.weighted_metrics import along, inner, normalized
 
 Floats = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
 Figures = dict[str, float]
 
 GINI, CAPTURE, AUC, BRIER, BIAS, CALIBRATION = (
-    "normalized Gini", f"top-{TOP:.0%} capture", "AUC", "Brier score", "total bias", "churn calibration error"
+    "normalized Gini", f"top {written(TOP, '.0%')} capture", "AUC", "Brier score", "total bias", "churn calibration error"
 )  # fmt: skip
 MARGINS = {GINI: 0.02, CAPTURE: 0.02, AUC: 0.02, BRIER: 0.01, BIAS: 0.10, CALIBRATION: 0.02}
 """By how much each measure may be worse: the lower end of the lead must be above it. Total bias by its distance from 1."""
@@ -129,10 +131,7 @@ def duel_checks(duel: Duel, seed: int = SEED) -> Iterator[Check]:
 
 
 def _no_more_than_are_drawn_from(duel: Duel, seed: int) -> Duel:
-    if len(duel.value) <= MOST_CUSTOMERS:
-        return duel
-    chosen = np.zeros(len(duel.value), dtype=bool)
-    chosen[np.random.default_rng(seed).choice(len(duel.value), MOST_CUSTOMERS, replace=False)] = True
+    chosen = drawn_from(len(duel.value), seed)
     some = duel.rows(chosen)
     return Duel(
         some.value, some.active, some.challenger, some.champion, {name: rows[chosen] for name, rows in duel.groups.items()}
@@ -179,24 +178,24 @@ def _goodness(name: str, figure: float) -> float:
 
 def _measured(duel: Duel, said: Said) -> Callable[[Floats], Figures]:
     """A function of weights that gives every measure of one model; what needs sorting is sorted once."""
-    perfect, by_value, by_risk = (Ranking.by(score) for score in (duel.value, said.value, said.risk))
     churned = 1.0 - duel.active
+    perfect, by_value, by_risk = along(duel.value, duel.value), along(said.value, duel.value), along(said.risk, churned)
     squared = (said.risk - churned) ** 2
     group = np.empty(len(churned), dtype=np.intp)
     groups = int(np.clip(len(churned) // GROUP_CUSTOMERS, 1, DECILES))
     group[np.argsort(said.risk, kind="stable")] = np.arange(len(churned)) * groups // len(churned)
 
     def figures(weight: Floats) -> Figures:
-        best = gini(perfect, weight, duel.value)
-        total = sum_of_products(weight, duel.value)
+        drawn = by_value(weight)
+        total = drawn.all_held
         excess = np.bincount(group, weights=weight * (said.risk - churned), minlength=DECILES)
         return {
-            GINI: gini(by_value, weight, duel.value) / best if best > 0.0 else float("nan"),
-            CAPTURE: top_capture(by_value, weight, duel.value, TOP),
-            AUC: auc(by_risk, weight, churned),
-            BRIER: sum_of_products(weight, squared) / float(weight.sum()),
-            BIAS: sum_of_products(weight, said.value) / total if total > 0.0 else float("nan"),
-            CALIBRATION: float(np.abs(excess).sum() / weight.sum()),
+            GINI: normalized(drawn.gini(), perfect(weight).gini()),
+            CAPTURE: drawn.capture(TOP),
+            AUC: by_risk(weight).auc(),
+            BRIER: inner(weight, squared) / drawn.all_people,
+            BIAS: inner(weight, said.value) / total if total > 0.0 else float("nan"),
+            CALIBRATION: float(np.abs(excess).sum()) / drawn.all_people,
         }
 
     return figures

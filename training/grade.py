@@ -17,7 +17,7 @@ from the clock or from global state: same arrays, same grade.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -25,7 +25,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.resampling import MOST_CUSTOMERS, Interval, Ranking, auc, gini, interval, top_capture, weights
+from training.figures import written
+from training.resampling import Interval, Pool, interval
+from training.weighted_metrics import Draw, along, normalized
 
 Floats = npt.NDArray[np.float64]
 Letter = Literal["A", "B", "C", "D"]
@@ -112,10 +114,10 @@ def grade(windows: Sequence[Window], horizon_days: int, *, seed: int = SEED) -> 
     telling = [window for window in windows if _lack(window) is None]
     if not telling:
         return ungraded("; ".join(dict.fromkeys(_lack(window) or "" for window in windows)) or "no window was held back")
-    some, codes, customers = _drawn_from(telling, seed)
-    ranked = [_Ranked.of(window) for window in some]
-    at_hand = _figures(ranked, [np.ones(len(window.value)) for window in some])
-    draws = [_figures(ranked, [weight[code] for code in codes]) for weight in weights(customers, seed)]
+    pool = Pool.of([window.customers for window in telling], seed)
+    ranked = [_Ranked.of(_rows(window, rows)) for window, rows in zip(telling, pool.rows, strict=True)]
+    at_hand = _figures(ranked, [np.ones(len(number)) for number in pool.numbers])
+    draws = [_figures(ranked, by_window) for by_window in pool.draws(seed)]
     value, capture, churn = (_gain(name, at_hand[name], [draw[name] for draw in draws]) for name in _MEASURES)
     letter = _letter(value, capture, churn)
     return Grade(letter, _sentence(letter, value, capture, churn, horizon_days), value, capture, churn)
@@ -136,22 +138,6 @@ def _lack(window: Window) -> str | None:
     return None
 
 
-def _drawn_from(windows: Sequence[Window], seed: int) -> tuple[list[Window], list[npt.NDArray[np.intp]], int]:
-    """The windows with no more customers than are drawn from, for each the numbers of its customers, and how many there are."""
-    everybody = pd.concat([pd.Series(window.customers) for window in windows], ignore_index=True)
-    codes, distinct = pd.factorize(everybody)
-    number = np.arange(len(distinct))
-    kept = np.ones(len(distinct), dtype=bool)
-    if len(distinct) > MOST_CUSTOMERS:
-        kept[:] = False
-        kept[np.random.default_rng(seed).choice(len(distinct), MOST_CUSTOMERS, replace=False)] = True
-        number = np.cumsum(kept) - 1
-    each = np.split(codes, np.cumsum([len(window.customers) for window in windows])[:-1])
-    chosen = [kept[code] for code in each]
-    some = [_rows(window, rows) for window, rows in zip(windows, chosen, strict=True)]
-    return some, [number[code[rows]] for code, rows in zip(each, chosen, strict=True)], int(kept.sum())
-
-
 def _rows(window: Window, rows: npt.NDArray[np.bool_]) -> Window:
     if rows.all():
         return window
@@ -163,39 +149,38 @@ def _rows(window: Window, rows: npt.NDArray[np.bool_]) -> Window:
     )  # fmt: skip
 
 
-_MEASURES = ("normalized Gini", f"top-{TOP:.0%} capture", "AUC")
+_MEASURES = ("normalized Gini", f"top {written(TOP, '.0%')} capture", "AUC")
 _MODEL, _PERFECT = "", "perfect"
+Drawn = Callable[[Floats], Draw]
 
 
 @dataclass(frozen=True)
 class _Ranked:
     """A window whose scores are sorted once for all draws."""
 
-    window: Window
-    perfect: Ranking
-    by_value: Mapping[str, Ranking]
-    by_churn: Mapping[str, Ranking]
+    perfect: Drawn
+    by_value: Mapping[str, Drawn]
+    by_churn: Mapping[str, Drawn]
 
     @classmethod
     def of(cls, window: Window) -> _Ranked:
         by_value = {_MODEL: window.predicted_value, **window.value_rules}
         by_churn = {_MODEL: window.churn_risk, **window.churn_rules}
         return cls(
-            window, Ranking.by(window.value),
-            {name: Ranking.by(score) for name, score in by_value.items()},
-            {name: Ranking.by(score) for name, score in by_churn.items()},
-        )  # fmt: skip
+            along(window.value, window.value),
+            {name: along(score, window.value) for name, score in by_value.items()},
+            {name: along(score, 1.0 - window.active) for name, score in by_churn.items()},
+        )
 
     def figures(self, weight: Floats) -> dict[str, dict[str, float]]:
         """Every measure of every way to predict, under these weights."""
-        value, churned = self.window.value, 1.0 - self.window.active
-        best = gini(self.perfect, weight, value)
-        scale = 1.0 / best if best > 0.0 else np.nan
-        found = {name: scale * gini(ranking, weight, value) for name, ranking in self.by_value.items()}
-        held = {name: top_capture(ranking, weight, value, TOP) for name, ranking in self.by_value.items()}
-        apart = {name: auc(ranking, weight, churned) for name, ranking in self.by_churn.items()}
-        most = top_capture(self.perfect, weight, value, TOP)
-        every = ({**found, _PERFECT: 1.0}, {**held, _PERFECT: most}, {**apart, _PERFECT: 1.0})
+        perfect = self.perfect(weight)
+        best = perfect.gini()
+        drawn = {name: of(weight) for name, of in self.by_value.items()}
+        found = {name: normalized(draw.gini(), best) for name, draw in drawn.items()}
+        held = {name: draw.capture(TOP) for name, draw in drawn.items()}
+        apart = {name: of(weight).auc() for name, of in self.by_churn.items()}
+        every = ({**found, _PERFECT: 1.0}, {**held, _PERFECT: perfect.capture(TOP)}, {**apart, _PERFECT: 1.0})
         return dict(zip(_MEASURES, every, strict=True))
 
 
@@ -236,7 +221,8 @@ def _letter(value: Gain, capture: Gain, churn: Gain) -> Letter:
 
 def _sentence(letter: Letter, value: Gain, capture: Gain, churn: Gain, horizon_days: int) -> str:
     figures = (
-        f"{one.measure} {one.model:.3f} against {one.of_rule:.3f} of {one.rule}, gain {one.gain.low:+.1%} to {one.gain.high:+.1%}"
+        f"{one.measure} {one.model:.3f} against {one.of_rule:.3f} of {one.rule}, "
+        f"gain {written(one.gain.low, '+.1%')} to {written(one.gain.high, '+.1%')}"
         for one in (value, capture, churn)
     )
     return f"{_MEANING[letter].format(days=horizon_days)} ({'; '.join(figures)})"

@@ -26,6 +26,7 @@ from configs.days import date_of
 from configs.errors import LeakError
 from features.customers import feature_frame
 from features.netting import HISTORY_COLUMNS, net_orders
+from training.figures import written
 from training.panel import Snapshot, outcomes
 
 Floats = npt.NDArray[np.float64]
@@ -177,8 +178,9 @@ def check_customers(one: Snapshot, orders: Orders, known: Orders, horizon_days: 
     if chance < FALSE_ALARM:
         share = [bought / (bought + left) for bought, left in table]
         raise LeakError(
-            f"as of {date_of(one.cutoff)}, {taken.sum():,} of {len(taken):,} known customers are learned from; {share[0]:.1%} of "
-            f"them bought in the {horizon_days} days that followed, but {share[1]:.1%} of the others (chance {chance:.0e}): "
+            f"as of {date_of(one.cutoff)}, {taken.sum():,} of {len(taken):,} known customers are learned from; "
+            f"{written(share[0], '.1%')} of them bought in the {horizon_days} days that followed, but "
+            f"{written(share[1], '.1%')} of the others (chance {chance:.0e}): "
             "they were chosen by what they did later. Take all customers, or draw by lot (training.panel.sampled)"
         )
 

@@ -29,7 +29,8 @@ from models.reference import SCORES, WATCHED_FEATURES, Reference
 from models.value_model import ValueModel
 from training.drift import Drift, drift
 from training.labels import horizon_labels
-from training.resampling import MOST_CUSTOMERS, Interval, Ranking, gini, interval, weights
+from training.resampling import Interval, drawn_from, interval, weights
+from training.weighted_metrics import along, inner, normalized
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -314,9 +315,7 @@ def _intervals(customers: pd.DataFrame) -> Mapping[str, Interval]:
     """The figures of a comparison as a whole, with their bootstrap intervals; none where too few bought."""
     if int(customers["bought"].sum()) < FEWEST_BUYERS:
         return {}
-    chosen = customers
-    if len(customers) > MOST_CUSTOMERS:
-        chosen = customers.iloc[np.sort(np.random.default_rng(SEED).choice(len(customers), MOST_CUSTOMERS, replace=False))]
+    chosen = customers[drawn_from(len(customers), SEED)]
     exact = _figures(customers)(np.ones(len(customers)))
     of_chosen = _figures(chosen)
     draws = np.array([of_chosen(weight) for weight in weights(len(chosen), SEED, DRAWS)])
@@ -328,16 +327,16 @@ def _intervals(customers: pd.DataFrame) -> Mapping[str, Interval]:
 def _figures(customers: pd.DataFrame) -> Callable[[Floats], Floats]:
     """A function of the customers' weights that gives ``FIGURES``; NaN where one is undefined."""
     value, bought, expected, buyers = _columns(customers, "value", "bought", "expected_value", "expected_buyer")
-    rankings = [Ranking.by(score) for score in _columns(customers, "predicted_value", "total_spend", "value")]
+    rankings = [along(score, value) for score in _columns(customers, "predicted_value", "total_spend", "value")]
 
     def figures(weight: Floats) -> Floats:
-        predicted, spend, perfect = (gini(ranking, weight, value) for ranking in rankings)
-        total, best = float(weight @ expected), perfect if perfect > 0.0 else float("nan")
+        predicted, spend, perfect = (ranking(weight).gini() for ranking in rankings)
+        total = inner(weight, expected)
         return np.array([
-            float(weight @ value) / total if total > 0.0 else float("nan"),
-            float(weight @ (bought - buyers)) / len(weight),
-            predicted / best,
-            (predicted - spend) / best,
+            inner(weight, value) / total if total > 0.0 else float("nan"),
+            inner(weight, bought - buyers) / len(weight),
+            normalized(predicted, perfect),
+            normalized(predicted - spend, perfect),
         ])  # fmt: skip
 
     return figures

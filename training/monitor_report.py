@@ -13,6 +13,7 @@ from rich.text import Text
 
 from configs.days import date_of
 from training.drift import Drift
+from training.figures import written
 from training.monitor import Comparison, GroupOutcome, Monitoring
 from training.verdict import Verdict, label
 
@@ -98,8 +99,8 @@ def drift_table(drifts: Sequence[Drift], *, wide: bool) -> Table:
     shown: Columns = {
         "Median then": lambda one: _number(one.median_before),
         "Median now": lambda one: _number(one.median_now),
-        "Missing then": lambda one: f"{one.missing_before:.0%}",
-        "Missing now": lambda one: f"{one.missing_now:.0%}",
+        "Missing then": lambda one: written(one.missing_before, ".0%"),
+        "Missing now": lambda one: written(one.missing_now, ".0%"),
         "Shift": lambda one: f"{one.shift:.2f}",
         "Usual": lambda one: f"{one.usual_shift:.2f}",
         "PSI": lambda one: f"{one.psi:.3f}",
@@ -114,7 +115,7 @@ def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome], *,
     days = f"{run.observed_days} of {run.horizon_days} days"
     notes = ["Decile 1: highest predicted values."] if kind == "Decile" else []
     if run.coverage is not None and kind == "Tier":
-        notes = [f"The 80 % intervals held for {run.coverage:.0%} of the customers."]
+        notes = [f"The 80 % intervals held for {written(run.coverage, '.0%')} of the customers."]
     table = _table(
         f"By {kind.lower()}: run {run.run_id} as of {date_of(run.as_of)}, {days}, {run.currency}", " ".join(notes), kind
     )
@@ -126,7 +127,7 @@ def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome], *,
         "Orders": lambda group: f"{group.orders:,}",
         "Expected buyers": lambda group: f"{group.expected_buyers:,.0f}",
         "Bought": lambda group: f"{group.buyers:,}",
-        "Churn risk": lambda group: f"{group.churn_risk:.0%}",
+        "Churn risk": lambda group: written(group.churn_risk, ".0%"),
         "Churned": lambda group: _share(group.churned),
         "Undecided": lambda group: f"{group.undecided:,}",
     }
@@ -179,7 +180,7 @@ def _figure(run: Comparison, name: str, how: str) -> str:
 
 
 def _share(share: float | None) -> str:
-    return NOTHING if share is None else f"{share:.0%}"
+    return NOTHING if share is None else written(share, ".0%")
 
 
 def _number(number: float | None) -> str:

@@ -17,6 +17,8 @@ from features.history_check import HorizonSupport
 from models.btyd_record import btyd_sentence
 from training.decision_report import decision_report, grade_text
 from training.evaluation import PERFECT, SERVED, Evaluation
+from training.evaluation_rows import CHURN_CAPTION
+from training.figures import shown, written
 from training.pipeline import Trained
 
 LONGEST_EXAMPLE = 60
@@ -66,8 +68,9 @@ def accuracy_table(evaluation: Evaluation) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.value:
         table.add_row(
-            row.candidate, f"{row.normalized_gini:.3f}", _shown(row.rank_correlation, ".3f"),
-            f"{row.capture_10:.1%}", f"{row.capture_20:.1%}", _shown(row.total_bias, ".2f"), style=_style(row.candidate),
+            row.candidate, f"{row.normalized_gini:.3f}", shown(row.rank_correlation, ".3f"),
+            written(row.capture_10, ".1%"), written(row.capture_20, ".1%"), shown(row.total_bias, ".2f"),
+            style=_style(row.candidate),
         )  # fmt: skip
     return table
 
@@ -75,8 +78,8 @@ def accuracy_table(evaluation: Evaluation) -> Table:
 def churn_table(evaluation: Evaluation) -> Table:
     """How well each way to predict churn tells who stays away."""
     table = Table(
-        title=f"Churn: {1 - evaluation.buyers_share:.0%} of {evaluation.customers:,} customers did not buy",
-        caption="AUC: 1 = perfect ranking, 0.5 = random. Calibration error: how far said and realised risk lie apart.",
+        title=f"Churn: {written(1 - evaluation.buyers_share, '.0%')} of {evaluation.customers:,} customers did not buy",
+        caption=CHURN_CAPTION,
         title_justify="left",
         caption_justify="left",
     )
@@ -84,13 +87,9 @@ def churn_table(evaluation: Evaluation) -> Table:
     for name in ("AUC", "Brier skill", "Calibration error"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.churn:
-        skill, error = _shown(row.brier_skill, ".3f"), _shown(row.calibration_error, ".3f")
+        skill, error = shown(row.brier_skill, ".3f"), shown(row.calibration_error, ".3f")
         table.add_row(row.candidate, f"{row.auc:.3f}", skill, error, style=_style(row.candidate))
     return table
-
-
-def _shown(number: float | None, how: str) -> str:
-    return "" if number is None else format(number, how)
 
 
 def _style(candidate: str) -> str:
@@ -118,7 +117,7 @@ def _facts(report: CleaningReport, settings: Settings) -> Table:
     table = Table.grid(padding=(0, 2))
     facts = {
         "Orders": f"{report.orders:,} purchases, {report.refunds:,} refunds, {report.cancelled_same_day:,} undone the same day",
-        "Customers": f"{report.customers:,}, of whom {report.one_time_share:.0%} bought on one day only",
+        "Customers": f"{report.customers:,}, of whom {written(report.one_time_share, '.0%')} bought on one day only",
         "History": f"{report.first_date} to {report.last_date}, {report.history_days:,} days",
         "Currency": f"{settings.currency}, days in {settings.time_zone}",
     }

@@ -11,6 +11,7 @@ import pandas as pd
 from models import accuracy
 from training.candidates import SERVED, Judged
 from training.evaluation_rows import Slice
+from training.figures import written
 
 Floats = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
@@ -31,9 +32,9 @@ MEANING = {
     ONE_TIME: "bought on one day only",
     REPEAT: "bought on two days or more",
     NEW: f"first ordered within {NEW_DAYS} days before the origin",
-    BULK: f"largest order among the highest {BULK_SHARE:.0%} of all customers' largest orders",
-    GIANT: f"bulk buyers whose largest order is at least {GIANT_SHARE:.0%} of all they bought",
-    RETURNERS: f"got at least {RETURNED_SHARE:.0%} of what they bought refunded",
+    BULK: f"largest order among the highest {written(BULK_SHARE, '.0%')} of all customers' largest orders",
+    GIANT: f"bulk buyers whose largest order is at least {written(GIANT_SHARE, '.0%')} of all they bought",
+    RETURNERS: f"got at least {written(RETURNED_SHARE, '.0%')} of what they bought refunded",
     SEASONAL: "bought on two days or more, always in this season (90 days from the origin on) of earlier years",
 }
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from configs.days import date_of
 from features.catalog import CATALOG
 from training.drift import Drift
+from training.figures import written
 from training.monitor import Comparison, Monitoring
 from training.resampling import Interval
 
@@ -122,7 +123,8 @@ def _level(judged: Comparison) -> list[tuple[State, str]]:
     if level is None or not _beyond(level, 1.0 - allowed, 1.0 + allowed):
         return []
     much = "more" if level.estimate > 1.0 else "less"
-    spent = f"the level is off: customers of {_which(judged)} spent {abs(level.estimate - 1.0):.0%} {much} than predicted"
+    off = f"{written(abs(level.estimate - 1.0), '.0%')} {much} than predicted"
+    spent = f"the level is off: customers of {_which(judged)} spent {off}"
     return [("biased level", f"{spent} (realised / predicted {level.estimate:.2f}, {level.low:.2f} to {level.high:.2f})")]
 
 
@@ -134,7 +136,10 @@ def _buyers(judged: Comparison) -> list[tuple[State, str]]:
     total = judged.total
     bought, expected = total.buyers / total.customers, total.expected_buyers / total.customers
     risk = "too high" if gap.estimate > 0.0 else "too low"
-    what = f"churn risks are {risk}: {bought:.1%} of the customers of {_which(judged)} bought, {expected:.1%} were expected to"
+    what = (
+        f"churn risks are {risk}: {written(bought, '.1%')} of the customers of {_which(judged)} bought, "
+        f"{written(expected, '.1%')} were expected to"
+    )
     return [("churn off", what)]
 
 
@@ -150,7 +155,7 @@ def _drifted(drifts: Sequence[Drift]) -> list[tuple[State, str]]:
 
 def _moved(one: Drift) -> str:
     if abs(one.missing_now - one.missing_before) > LEVEL_TOLERANCE:
-        return f"{label(one.name)}: missing for {one.missing_before:.0%} then, {one.missing_now:.0%} now"
+        return f"{label(one.name)}: missing for {written(one.missing_before, '.0%')} then, {written(one.missing_now, '.0%')} now"
     if one.median_before is None or one.median_now is None or one.median_before == one.median_now:
         return f"{label(one.name)}: spread otherwise than before"
     return f"{label(one.name)}: median {one.median_before:,.4g} then, {one.median_now:,.4g} now"
@@ -159,7 +164,7 @@ def _moved(one: Drift) -> str:
 def _another_log(run: Comparison) -> Verdict:
     return Verdict(
         "another log", retrain=False,
-        sentence=f"Cannot say: {run.unknown_share:.0%} of the customers of run {run.run_id} have no purchase before "
+        sentence=f"Cannot say: {written(run.unknown_share, '.0%')} of the customers of run {run.run_id} have no purchase before "
         f"{date_of(run.as_of)} in this log. Give the log that the run was scored on, with what followed.",
     )  # fmt: skip
 

@@ -1,12 +1,15 @@
 """Metrics of weighted customers: what a bootstrap draw computes, many hundred times, in one pass over a kept ranking.
 
 With weights of 1 every metric equals that of ``models.accuracy`` or scikit-learn; a customer of weight 2 counts as two. Ties
-are shared in the same way. Weights are 0 or more, and not all 0.
+are shared in the same way. Weights are 0 or more, and not all 0. ``along`` is for those who ask little of a draw,
+``ValueMetrics`` and ``ChurnMetrics`` for those who ask everything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +21,11 @@ Metrics = dict[str, float]
 
 CAPTURES = {"capture_5": 0.05, "capture_10": 0.10, "capture_20": 0.20}
 _NOTHING = float("nan")
+
+
+def inner(one: Floats, other: Floats) -> float:
+    """Their inner product, without BLAS: its threads wait for each other by the hundredfold where other work needs the cores."""
+    return float(np.einsum("i,i->", one, other))
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,9 @@ class Ranked:
 
     @classmethod
     def by(cls, score: Floats) -> Ranked:
-        """Rank by a finite score."""
+        """Rank by a score. Raises ValueError: no customers, or a score that is NaN or infinite."""
+        if len(score) == 0 or not np.isfinite(score).all():
+            raise ValueError(f"{len(score)} scores, {int((~np.isfinite(score)).sum())} of them NaN or infinite, cannot be ranked")
         order = np.argsort(score, kind="stable")
         ranked = score[order]
         first = np.concatenate([[True], ranked[1:] != ranked[:-1]])
@@ -52,34 +62,49 @@ class Ranked:
 class Draw:
     """One set of weights along one ranking, everything by group, lowest score first.
 
-    ``people`` and ``held`` (weight x outcome), ``people_below`` and ``held_below`` (what all lower groups have, with the total at
-    the end: one more entry), and their sums.
+    ``people`` and ``held`` (weight x outcome), their sums, and ``people_below``: how many all lower groups have, with the total
+    at the end (one more entry).
     """
 
     def __init__(self, ranked: Ranked, weight: Floats, outcome: Floats) -> None:
         """``weight`` in the order of the customers, ``outcome`` as sorted by the ranking."""
         self.ranked, self.weight = ranked, weight[ranked.order]
         self.people, self.held = ranked.sums(self.weight), ranked.sums(self.weight * outcome)
-        self.people_below, self.held_below = _below(self.people), _below(self.held)
-        self.all_people, self.all_held = float(self.people_below[-1]), float(self.held_below[-1])
+        self.people_below = _below(self.people)
+        self.all_people, self.all_held = float(self.people_below[-1]), float(self.held.sum())
 
+    @cached_property
     def middle_ranks(self) -> Floats:
         """Rank of each group, ties shared, counted from 0 to the sum of the weights."""
         return self.people_below[:-1] + self.people / 2.0
 
-    def lowest(self, below: Floats, people: Floats) -> Floats:
-        """How much of a column the lowest ``people`` have, a group being spread evenly; ``below`` as ``held_below``."""
-        return np.asarray(np.interp(people, self.people_below, below))
-
     def gini(self) -> float:
-        """Gini coefficient of the outcome along the ranking."""
-        return float(2.0 * np.dot(self.held, self.middle_ranks()) / (self.all_held * self.all_people) - 1.0)
+        """Gini coefficient of the outcome along the ranking; NaN where nothing is held."""
+        total = self.all_held * self.all_people
+        return 2.0 * inner(self.held, self.middle_ranks) / total - 1.0 if total > 0.0 else _NOTHING
 
-    def decile_gap(self, said: Floats) -> float:
-        """Mean absolute difference of the means of ``said`` (as sorted) and of the outcome, over ten groups."""
+    def capture(self, share: float) -> float:
+        """Share of the outcome held by the ``share`` ranked highest (number rounded, at least one); NaN where nothing is held."""
+        if self.all_held <= 0.0:
+            return _NOTHING
+        others = self.all_people - max(1.0, float(round(share * self.all_people)))
+        border = int(np.searchsorted(self.people_below, others, side="right")) - 1
+        left_out = self.held[border] * (others - self.people_below[border]) / self.people[border]
+        return float(self.held[border:].sum() - left_out) / self.all_held
+
+    def auc(self) -> float:
+        """Probability that one to whom it happened (outcome 1, else 0) ranks above one to whom it did not, half for ties.
+
+        NaN where all are alike. By the sum of ranks, less those to whom it happened among themselves (Mann & Whitney 1947).
+        """
+        pairs = self.all_held * (self.all_people - self.all_held)
+        return (inner(self.held, self.middle_ranks) - self.all_held**2 / 2.0) / pairs if pairs > 0.0 else _NOTHING
+
+    def decile_gap(self, excess: Floats) -> float:
+        """Mean absolute excess (what is said less the outcome, as sorted) of ten groups; people of one score stand evenly."""
         steps = np.linspace(0.0, self.all_people, min(DECILES, len(self.weight)) + 1)
-        of_said = self.lowest(_below(self.ranked.sums(self.weight * said)), steps)
-        return float(np.abs(np.diff(of_said - self.lowest(self.held_below, steps))).sum() / self.all_people)
+        below = np.interp(steps, self.people_below, _below(self.ranked.sums(self.weight * excess)))
+        return float(np.abs(np.diff(below)).sum()) / self.all_people
 
 
 def _below(column: Floats) -> Floats:
@@ -87,6 +112,21 @@ def _below(column: Floats) -> Floats:
     below[0] = 0.0
     np.cumsum(column, out=below[1:])
     return below
+
+
+def along(score: Floats, outcome: Floats) -> Callable[[Floats], Draw]:
+    """A function of weights that gives the draw along a score; what needs sorting is sorted once.
+
+    Raises ValueError: as ``Ranked.by``.
+    """
+    ranked = Ranked.by(score)
+    happened = outcome[ranked.order]
+    return lambda weight: Draw(ranked, weight, happened)
+
+
+def normalized(gini: float, perfect: float) -> float:
+    """Gini as a share of the perfect ranking's; NaN where that is not above 0."""
+    return gini / perfect if perfect > 0.0 else _NOTHING
 
 
 @dataclass(frozen=True)
@@ -121,84 +161,88 @@ class ValueMetrics:
         draw = Draw(self.ranked, weight, self.value)
         if draw.all_held <= 0.0:
             return {}
-        wanted = [max(1.0, float(round(share * draw.all_people))) for share in CAPTURES.values()]
-        missed = draw.lowest(draw.held_below, draw.all_people - np.array(wanted)) / draw.all_held
         found = {
-            "normalized_gini": draw.gini() / perfect.gini if perfect.gini > 0.0 else _NOTHING,
+            "normalized_gini": normalized(draw.gini(), perfect.gini),
             "rank_correlation": _correlation(draw, perfect),
-            **dict(zip(CAPTURES, (1.0 - missed).tolist(), strict=True)),
+            **{name: draw.capture(share) for name, share in CAPTURES.items()},
         }
         if self.said is not None:
-            bias = float(np.dot(draw.weight, self.said)) / draw.all_held
+            bias = inner(draw.weight, self.said) / draw.all_held
             found |= {
                 "total_bias": bias,
                 "absolute_bias": abs(bias - 1.0),
-                "decile_error": draw.decile_gap(self.said) * draw.all_people / draw.all_held,
-                "mean_absolute_error": float(np.dot(draw.weight, np.abs(self.said - self.value))) / draw.all_people,
+                "decile_error": draw.decile_gap(self.said - self.value) * draw.all_people / draw.all_held,
+                "mean_absolute_error": inner(draw.weight, np.abs(self.said - self.value)) / draw.all_people,
             }
         return found
 
     def perfect(self, weight: Floats) -> Perfect:
         """What a draw says of the values, if the score is the value itself."""
         draw = Draw(self.ranked, weight, self.value)
-        middle = draw.middle_ranks() - draw.all_people / 2.0
+        middle = draw.middle_ranks - draw.all_people / 2.0
         rank = np.empty(len(weight))
         rank[self.ranked.order] = self.ranked.spread(middle)
-        return Perfect(draw.gini() if draw.all_held > 0.0 else 0.0, rank, float(np.dot(draw.people, middle**2)))
+        return Perfect(draw.gini(), rank, inner(draw.people, middle**2))
 
 
 @dataclass(frozen=True)
-class ChurnMetrics:
-    """One candidate's churn risk at one origin; arrays as sorted by it. ``said`` None: a ranking, no probability."""
+class _Risk:
+    """Churn probabilities of the customers of one origin; arrays as sorted by them."""
 
     ranked: Ranked
     churned: Floats
-    said: Floats | None
-    log_losses: Floats | None
+    said: Floats
+    log_losses: Floats
 
     @classmethod
-    def of(cls, churned: Floats, score: Floats, *, probability: bool) -> ChurnMetrics:
-        """Keep what every draw needs."""
-        ranked = Ranked.by(score)
-        happened, said = churned[ranked.order], score[ranked.order]
-        if not probability:
-            return cls(ranked, happened, None, None)
+    def of(cls, churned: Floats, risk: Floats) -> _Risk:
+        ranked = Ranked.by(risk)
+        happened, said = churned[ranked.order], risk[ranked.order]
         least = np.finfo(np.float64).eps  # as scikit-learn's log_loss
         inside = np.clip(said, least, 1.0 - least)
         return cls(ranked, happened, said, -np.log(np.where(happened > 0.0, inside, 1.0 - inside)))
 
     def metrics(self, weight: Floats) -> Metrics:
-        """All metrics of one draw; ``weight`` in the order of the customers."""
         draw = Draw(self.ranked, weight, self.churned)
-        people, gone = draw.all_people, draw.all_held
-        if not 0.0 < gone < people:
-            return {}
-        stayed = draw.people - draw.held
-        below = (draw.people_below - draw.held_below)[:-1]
-        found = {
-            "auc": float(np.dot(draw.held, below + stayed / 2.0)) / (gone * (people - gone)),
-            "average_precision": _average_precision(draw),
+        base = draw.all_held * (draw.all_people - draw.all_held) / draw.all_people
+        return {
+            "brier_skill": 1.0 - inner(draw.weight, (self.said - self.churned) ** 2) / base,
+            "log_loss": inner(draw.weight, self.log_losses) / draw.all_people,
+            "calibration_error": draw.decile_gap(self.said - self.churned),
         }
-        if self.said is not None and self.log_losses is not None:
-            base = gone * (people - gone) / people
-            found |= {
-                "brier_skill": 1.0 - float(np.dot(draw.weight, (self.said - self.churned) ** 2)) / base,
-                "log_loss": float(np.dot(draw.weight, self.log_losses)) / people,
-                "calibration_error": draw.decile_gap(self.said),
-            }
-        return found
+
+
+@dataclass(frozen=True)
+class ChurnMetrics:
+    """What one candidate says of churn at one origin: an order of the customers, and a risk of each, or None."""
+
+    along_order: Callable[[Floats], Draw]
+    risk: _Risk | None
+
+    @classmethod
+    def of(cls, churned: Floats, order: Floats, risk: Floats | None) -> ChurnMetrics:
+        """Keep what every draw needs: AUC and average precision are those of ``order``, the others those of ``risk``."""
+        return cls(along(order, churned), None if risk is None else _Risk.of(churned, risk))
+
+    def metrics(self, weight: Floats) -> Metrics:
+        """All metrics of one draw; ``weight`` in the order of the customers."""
+        draw = self.along_order(weight)
+        if not 0.0 < draw.all_held < draw.all_people:
+            return {}
+        found = {"auc": draw.auc(), "average_precision": _average_precision(draw)}
+        return found if self.risk is None else found | self.risk.metrics(weight)
 
 
 def _correlation(draw: Draw, perfect: Perfect) -> float:
     """Pearson correlation of middle ranks, whose means both are half the sum of the weights."""
-    middle = draw.middle_ranks() - draw.all_people / 2.0
-    spread = float(np.dot(draw.people, middle**2)) * perfect.squares
+    middle = draw.middle_ranks - draw.all_people / 2.0
+    spread = inner(draw.people, middle**2) * perfect.squares
     together = draw.ranked.sums(draw.weight * perfect.rank[draw.ranked.order])
-    return float(np.dot(together, middle)) / spread**0.5 if spread > 0.0 else _NOTHING
+    return inner(together, middle) / spread**0.5 if spread > 0.0 else _NOTHING
 
 
 def _average_precision(draw: Draw) -> float:
     """Sum over falling thresholds of the precision there times the recall gained there."""
-    found, asked = draw.all_held - draw.held_below[:-1], draw.all_people - draw.people_below[:-1]
+    found, asked = draw.all_held - _below(draw.held)[:-1], draw.all_people - draw.people_below[:-1]
     precision = np.divide(found, asked, out=np.zeros_like(found), where=asked > 0.0)
-    return float(np.dot(draw.held, precision)) / draw.all_held
+    return inner(draw.held, precision) / draw.all_held

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.isotonic import isotonic_regression
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from configs.days import date_of
 from configs.settings import Settings
@@ -21,9 +22,9 @@ from features.customers import feature_frame
 from features.netting import net_orders
 from features.orders import Cleaned
 from models import accuracy
-from models.fitting import fit
+from models.fitting import TrainingSet, fit
 from models.value_model import ValueModel
-from training.candidates import last_horizon
+from training.candidates import SILENCE, Context, last_horizon
 from training.evaluation import PAST_SPEND, PERFECT, SERVED, Evaluation, can_evaluate, evaluate, gain_curve
 from training.panel import Plan, Snapshot, snapshot, training_set
 
@@ -32,10 +33,13 @@ Floats = npt.NDArray[np.float64]
 
 def known_at_holdout(orders: nw.LazyFrame[Any], planned: Plan, settings: Settings) -> tuple[ValueModel, Snapshot]:
     """The model of the held-back window, as training fits it."""
-    horizon = planned.horizon_days
-    holdout = snapshot(orders, planned.holdout, horizon)
-    trial = [snapshot(orders, cutoff, horizon) for cutoff in planned.trial]
-    return fit(training_set(trial, holdout.features, planned.holdout, horizon), settings), holdout
+    holdout = snapshot(orders, planned.holdout, planned.horizon_days)
+    return fit(learned_from(orders, planned, holdout), settings), holdout
+
+
+def learned_from(orders: nw.LazyFrame[Any], planned: Plan, holdout: Snapshot) -> TrainingSet:
+    trial = [snapshot(orders, cutoff, planned.horizon_days) for cutoff in planned.trial]
+    return training_set(trial, holdout.features, planned.holdout, planned.horizon_days)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +115,25 @@ def test_each_rule_is_what_it_says(
     assert churn["days since last order"].auc == pytest.approx(roc_auc_score(1 - holdout.active, silence), abs=1e-12)
     assert churn["days since last order"].brier_skill is None
     assert value[PAST_SPEND].total_bias is None
+
+
+def test_silence_ranks_by_its_days_and_has_the_level_of_what_was_learned_from_them(
+    honest: tuple[ValueModel, Snapshot], sample: Cleaned, sample_plan: Plan
+) -> None:
+    model, holdout = honest
+    known = learned_from(sample.orders, sample_plan, holdout)
+    found = evaluate(model, holdout, threads=2, context=Context(known=known))
+    [row] = [row for row in found.churn if row.candidate == SILENCE]
+    churned, days = 1.0 - holdout.active, holdout.features["days_since_last_order"].to_numpy(np.float64)
+    assert row.auc == pytest.approx(roc_auc_score(churned, days), abs=1e-12)
+    assert row.average_precision == pytest.approx(average_precision_score(churned, days), abs=1e-12)
+    # Rates of the learned days, pooled until they never fall.
+    each, place, counts = np.unique(known.features["days_since_last_order"], return_inverse=True, return_counts=True)
+    rates = isotonic_regression(np.bincount(place, weights=1.0 - known.active) / counts, sample_weight=counts)
+    risk = np.interp(days, each, rates)
+    assert row.brier_skill == pytest.approx(accuracy.brier_skill(churned, risk), abs=1e-6)
+    assert row.calibration_error == pytest.approx(accuracy.expected_calibration_error(churned, risk), abs=1e-6)
+    assert roc_auc_score(churned, risk) != row.auc
 
 
 @pytest.mark.parametrize(("horizon", "window"), [(20, 30), (45, 30), (80, 90), (300, 365), (1000, 730)])

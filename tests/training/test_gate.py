@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from models import accuracy
-from training import gate
+from training import gate, resampling
 from training.gate import AUC, BIAS, BRIER, CALIBRATION, CAPTURE, GINI, Check, Duel, Said, by_grade, duel_checks, verdict, within
 
 Floats = npt.NDArray[np.float64]
@@ -104,7 +104,7 @@ def test_every_figure_is_that_of_the_plain_metric() -> None:
 
 
 def test_more_customers_than_are_drawn_from_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "MOST_CUSTOMERS", 2000)
+    monkeypatch.setattr(resampling, "MOST_CUSTOMERS", 2000)
     few, all_of_them = (list(duel_checks(world(6, 2000 * times))) for times in (1, 2))
     assert [check.name for check in all_of_them] == [check.name for check in few]
 

@@ -1,4 +1,4 @@
-"""The grade against simulated worlds whose truth is known, and its bootstrap against the plain metrics and resampled rows."""
+"""The grade against simulated worlds whose truth is known, and its bootstrap against the textbook."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
-from models import accuracy
 from training import resampling
 from training.grade import CLEARLY, FEWEST, Window, grade
-from training.resampling import Interval, Ranking, interval, weights
+from training.resampling import Interval, Pool, interval, weights
 
 Floats = npt.NDArray[np.float64]
-ROWS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5), st.integers(0, 3)), min_size=2, max_size=30)
 
 
 def world(seed: int, customers: int, buyers: float, *, model_noise: float = 1.0, rule_noise: float = 1.0) -> Window:
@@ -40,39 +35,32 @@ def world(seed: int, customers: int, buyers: float, *, model_noise: float = 1.0,
     )  # fmt: skip
 
 
-@given(ROWS)
-def test_weights_of_one_give_the_plain_metrics(rows: list[tuple[int, int, int]]) -> None:
-    value, score, _ = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
-    assume(value.sum() > 0)
-    ranking, one = Ranking.by(score), np.ones(len(rows))
-    assert resampling.gini(ranking, one, value) == pytest.approx(accuracy.gini(value, score), abs=1e-12)
-    assert resampling.top_capture(ranking, one, value, 0.1) == pytest.approx(accuracy.top_capture(value, score, 0.1))
-    happened = (value > 0).astype(np.float64)
-    if 0 < happened.sum() < len(rows):
-        assert resampling.auc(ranking, one, happened) == pytest.approx(roc_auc_score(happened, score), abs=1e-12)
-
-
-@given(ROWS)
-def test_a_weight_is_so_many_copies_of_a_row(rows: list[tuple[int, int, int]]) -> None:
-    value, score, copies = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
-    assume((value * copies).sum() > 0)
-    drawn = np.repeat(np.arange(len(rows)), copies.astype(int))
-    ranking = Ranking.by(score)
-    plain = accuracy.gini(value[drawn], score[drawn])
-    assert resampling.gini(ranking, copies, value) == pytest.approx(plain, abs=1e-12)
-    capture = accuracy.top_capture(value[drawn], score[drawn], 0.2)
-    assert resampling.top_capture(ranking, copies, value, 0.2) == pytest.approx(capture)
-    happened = (value > 4).astype(np.float64)
-    if 0 < happened[drawn].sum() < len(drawn):
-        expected = roc_auc_score(happened[drawn], score[drawn])
-        assert resampling.auc(ranking, copies, happened) == pytest.approx(expected, abs=1e-12)
-
-
 def test_every_draw_has_as_many_customers() -> None:
     drawn = list(weights(50, seed=1, draws=20))
     assert {float(one.sum()) for one in drawn} == {50.0}
     assert len({one.tobytes() for one in drawn}) == 20
     assert all(np.array_equal(one, two) for one, two in zip(drawn, weights(50, seed=1, draws=20), strict=True))
+
+
+def test_who_is_in_two_windows_is_drawn_in_both_together() -> None:
+    windows = [pd.Index(["a", "b", "c"]), pd.Index(["c", "a", "z", "y"])]
+    pool = Pool.of(windows, seed=1)
+    assert pool.customers == 5
+    for weight, (first, second) in zip(weights(5, seed=3, draws=30), pool.draws(seed=3, draws=30), strict=True):
+        assert (first[0], first[2]) == (second[1], second[0])
+        assert sorted([*first, *second[2:]]) == sorted(weight)
+
+
+def test_of_very_many_customers_a_sample_is_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampling, "MOST_CUSTOMERS", 40)
+    windows = [pd.Index([f"c{number}" for number in range(start, start + 60)]) for start in (0, 30)]
+    pool = Pool.of(windows, seed=1)
+    assert pool.customers == 40
+    kept = [set(window[rows]) for window, rows in zip(windows, pool.rows, strict=True)]
+    assert len(kept[0] | kept[1]) == 40
+    assert kept[0] & set(windows[1]) == kept[1] & set(windows[0])
+    drawn = next(pool.draws(seed=1, draws=1))
+    assert [len(weight) for weight in drawn] == [len(some) for some in kept]
 
 
 def test_the_interval_of_a_mean_is_that_of_the_textbook() -> None:
@@ -86,9 +74,6 @@ def test_the_interval_of_a_mean_is_that_of_the_textbook() -> None:
 
 def test_nothing_known_bounds_nothing() -> None:
     assert interval(0.5, np.array([np.nan])) == Interval(0.5, -np.inf, np.inf)
-    for scores in (np.array([]), np.array([1.0, np.nan])):
-        with pytest.raises(ValueError, match="cannot be ranked"):
-            Ranking.by(scores)
 
 
 def test_a_model_that_is_the_simple_rule_itself_is_a_c() -> None:

@@ -165,7 +165,7 @@ def test_customers_of_the_future_are_caught(sample: Cleaned, whole: Snapshot) ->
 def test_sampling_by_what_came_later_is_caught(sample: Cleaned, whole: Snapshot, kept: float) -> None:
     random = np.random.default_rng(7)
     survivors = taken(whole, (whole.active > 0) | (random.random(len(whole.active)) < kept))
-    with pytest.raises(LeakError, match=r"bought in the 90 days that followed, but 0\.0% of the others"):
+    with pytest.raises(LeakError, match=r"bought in the 90 days that followed, but 0\.0 % of the others"):
         check_leaks(sample.orders, [survivors], HORIZON, seed=1)
 
 

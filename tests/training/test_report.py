@@ -24,5 +24,5 @@ def test_numbers_are_whole_in_every_terminal(width: int) -> None:
     assert "…" not in shown
     for text in ("Gini", "Rank", "Top 10 %", "Top 20 %", "Total", "AUC"):
         assert " ".join(shown.split()).count(text) >= 1, text
-    for number in ("0.789", "-0.123", "49.5%", "70.3%", "12.31", "0.896", "0.353", "0.126"):
+    for number in ("0.789", "-0.123", "49.5 %", "70.3 %", "12.31", "0.896", "0.353", "0.126"):
         assert shown.count(number) == len(names), number

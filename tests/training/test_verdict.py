@@ -79,7 +79,7 @@ CASES: dict[str, tuple[Monitoring, str, bool, str]] = {
         "biased level",
         True,
         (
-            "Retrain: the level is off: customers of run 1 spent 30% more "
+            "Retrain: the level is off: customers of run 1 spent 30 % more "
             "than predicted (realised / predicted 1.30, 1.21 to 1.40)."
         ),
     ),
@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Monitoring, str, bool, str]] = {
         looked_back(run(figures=FEWER_BUY)),
         "churn off",
         True,
-        ("churn risks are too low: 31.0% of the customers of run 1 bought, 30.0% were expected to"),
+        ("churn risks are too low: 31.0 % of the customers of run 1 bought, 30.0 % were expected to"),
     ),
     "drift alone": (
         looked_back(run(days=10), shift=1.0),
@@ -127,7 +127,7 @@ CASES: dict[str, tuple[Monitoring, str, bool, str]] = {
         looked_back(replace(run(), unknown=400)),
         "another log",
         False,
-        "29% of the customers of run 1 have no purchase",
+        "29 % of the customers of run 1 have no purchase",
     ),
     "model gone": (
         looked_back(replace(run(days=45, figures=TOO_LOW), exact_shape=False)),
@@ -198,4 +198,4 @@ def test_open_horizons_show_undecided_customers_and_no_churn() -> None:
     screen.print(shown())
     printed = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "690" in printed
-    assert "69%" not in printed
+    assert "69 %" not in printed
