@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime, time
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from types import FrameType
@@ -108,6 +109,14 @@ def one_line(text: str) -> str:
     'first second[2J'
     """
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+
+
+def given_day(text: str) -> datetime:
+    """Midnight of the day an option names as YYYY-MM-DD. Raises typer.BadParameter, which says so."""
+    try:
+        return datetime.combine(date.fromisoformat(text.strip()), time())
+    except ValueError:
+        raise typer.BadParameter(f'expected a day as YYYY-MM-DD, found "{text}"') from None
 
 
 def read_settings(config: Path | None, orders: str | None = None) -> Settings:

@@ -12,6 +12,7 @@ import pandas as pd
 from configs.errors import HistoryError
 from configs.settings import Settings
 from features.catalog import FEATURE_NAMES
+from features.phrases import count
 from models.accuracy import normalized_gini, rank_correlation, top_capture
 from models.btyd import Btyd, typical_customer
 from models.btyd_fit import fit_btyd
@@ -112,17 +113,22 @@ class Learned:
 
 
 def _check(training: TrainingSet) -> None:
-    buyers = int(training.active.sum())
+    buyers, within = int(training.active.sum()), f"within {count(training.horizon_days, 'day')}"
     if not 0 < buyers < len(training.active):
         raise HistoryError(
-            f"of {len(training.active)} training rows {buyers} bought within {training.horizon_days} days: there is nothing "
+            f"of {len(training.active):,} training rows {buyers:,} bought {within}: there is nothing "
             "to tell buyers from others by; use a longer history or another horizon_days"
+        )
+    if buyers < FEWEST_SPENDERS:
+        raise HistoryError(
+            f"of {len(training.active):,} training rows only {buyers} bought {within}, at least {FEWEST_SPENDERS} are needed to "
+            "learn from: set a longer horizon_days, or bring a longer history or more customers"
         )
     spenders = int((training.value > 0.0).sum())
     if spenders < FEWEST_SPENDERS:
         raise HistoryError(
-            f"of {buyers} training rows that bought within {training.horizon_days} days, {spenders} have net revenue in them, at "
-            f"least {FEWEST_SPENDERS} are needed: check the amount column and the refunds, or bring a longer history"
+            f"of {buyers:,} training rows that bought {within}, {spenders} have net revenue in that time, at least "
+            f"{FEWEST_SPENDERS} are needed: check the amount column and the refunds, or bring a longer history"
         )
 
 

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from configs.command import ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json, write_json_list
+from configs.command import (
+    ConfigFile,
+    JsonFile,
+    OrdersPath,
+    console,
+    given_day,
+    read_settings,
+    reported,
+    write_json,
+    write_json_list,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +44,7 @@ app.add_typer(lists, name="list")
 AsOf = Annotated[
     datetime | None,
     typer.Option(
-        "--as-of", formats=["%Y-%m-%d"], show_default=False,
+        "--as-of", parser=given_day, show_default=False,
         metavar="DATE", help="First day not observed, YYYY-MM-DD (default: the day after the last order).",
     ),
 ]  # fmt: skip
@@ -51,7 +61,7 @@ HorizonDays = Annotated[
     int | None,
     typer.Option(
         "--horizon-days", min=1, max=36500, show_default=False,
-        help="Days ahead of the values (default: what the model was trained for, of which tiers are in any case).",
+        help="Days to look ahead (default: as many as the model was trained for; tiers are always of that horizon).",
     ),
 ]  # fmt: skip
 FromRun = Annotated[

@@ -49,7 +49,7 @@ def _headline(prediction: dict[str, Any]) -> RenderableType:
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    horizon = f"in {prediction['horizon_days']} days from {prediction['as_of']} to {prediction['horizon_end']}"
+    horizon = f"in {prediction['horizon_days']} days from {prediction['as_of']} to before {prediction['horizon_end']}"
     table.add_row("Tier", Text(prediction["tier"], style="bold"), _tier_words(prediction))
     table.add_row("Predicted value", money(prediction["predicted_value"], currency), f"expected {horizon}")
     if (interval := prediction["value_interval"]) is not None:
@@ -74,7 +74,8 @@ def _tier_words(prediction: dict[str, Any]) -> str:
     if prediction["tier_by_value"] != prediction["tier"]:
         words.append(f"held: by value alone {prediction['tier_by_value']}")
     elif prediction["tier_probability"] is not None:
-        words.append(f"probability {_percent(prediction['tier_probability'])}{', uncertain' * bool(prediction['uncertain'])}")
+        chance = _percent(prediction["tier_probability"])
+        words.append(f"{chance} chance to spend within its bounds{', uncertain' * bool(prediction['uncertain'])}")
     return "; ".join(words)
 
 

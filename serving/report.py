@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.command import one_line
+from features.phrases import count
 from serving.lists import ListRow
 from serving.movement import Move, Movement
 from serving.store import ScoringRun
@@ -28,14 +29,12 @@ def run_table(run: ScoringRun) -> RenderableType:
     )
     table.add_column("Tier")
     predicted = f"Predicted, {terms.currency}"
-    if terms.horizon_days != run.tier_horizon_days:
-        predicted += f", {terms.horizon_days} days"
     for name in ("Customers", predicted, "Share of value", "Mean churn risk"):
         table.add_column(name, justify="right")
     total = sum(tier.predicted_value for tier in run.tiers)
     for tier in run.tiers:
-        share = f"{tier.predicted_value / total:.0%}" if total > 0.0 else ""
-        risk = "" if tier.mean_churn_risk is None else f"{tier.mean_churn_risk:.0%}"
+        share = _percent(tier.predicted_value / total) if total > 0.0 else ""
+        risk = "" if tier.mean_churn_risk is None else _percent(tier.mean_churn_risk)
         table.add_row(tier.tier, f"{tier.customers:,}", f"{tier.predicted_value:,.0f}", share, risk)
     return table
 
@@ -45,7 +44,15 @@ def _remarks(run: ScoringRun) -> list[str]:
     terms, held = run.terms, f"{run.held:,} are held in the tier they had, though their value is just beyond its bounds."
     grade = "" if terms.grade is None else f", grade {terms.grade}"
     last = f"Scoring run {run.run_id}, model version {terms.model_version}{grade}."
-    return [_moves(run), *[held] * (run.held > 0), last]
+    other = (
+        f"Values and churn risk are of the next {count(terms.horizon_days, 'day')}; "
+        f"tiers are those of {count(run.tier_horizon_days, 'day')}, which the model was trained for."
+    )
+    return [*[other] * (terms.horizon_days != run.tier_horizon_days), _moves(run), *[held] * (run.held > 0), last]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _moves(run: ScoringRun) -> str:
@@ -58,11 +65,13 @@ def _moves(run: ScoringRun) -> str:
 
 def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool) -> RenderableType:
     """The first rows of a churn-risk list; ``wide`` adds the last order and the suggested action."""
+    if not rows:
+        return Text("No customer fits these filters.")
     terms = run.terms
     table = Table(
         title=f"Churn risk as of {terms.as_of}, {terms.horizon_days} days ahead, by value at risk in {terms.currency}",
         title_justify="left",
-        caption="--out FILE.csv or FILE.xlsx writes all columns" if rows else "No customer fits these filters.",
+        caption="--out FILE.csv or FILE.xlsx writes all columns",
         caption_justify="left",
         box=SIMPLE_HEAD,
     )
@@ -75,7 +84,7 @@ def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool) ->
         table.add_column("Suggested action")
     for row in rows:
         why = "\n".join(row.reasons[:SHOWN_REASONS])
-        cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, f"{row.churn_risk:.0%}")
+        cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, _percent(row.churn_risk))
         more = (row.last_order.isoformat(), Text(row.action)) if wide else ()
         table.add_row(*cells, f"{row.value_at_risk:,.0f}", Text(why), *more)
     return table
@@ -107,7 +116,7 @@ def _cell(customers: int, *, stays: bool) -> Text:
 
 def _movement_remarks(found: Movement) -> list[str]:
     known = found.moved + found.stayed
-    share = f" ({found.moved / known:.1%})" if known else ""
+    share = f" ({100 * found.moved / known:.1f} %)" if known else ""
     held = f"{found.after.held:,} are held in the tier they had: no move."
     runs = f"Rows: run {found.before.run_id}, columns: run {found.after.run_id}."
     return [f"{found.moved:,} of {known:,} changed tier{share}.", *[held] * (found.after.held > 0), runs]
@@ -115,11 +124,13 @@ def _movement_remarks(found: Movement) -> list[str]:
 
 def moves_table(found: Movement, rows: Sequence[Move]) -> RenderableType:
     """The first customers who changed tier, and why."""
+    if not rows:
+        return Text("Nobody moved.")
     terms = found.after.terms
     table = Table(
         title=f"Who moved, by change of predicted value in {terms.horizon_days} days, {terms.currency}",
         title_justify="left",
-        caption="--out FILE.csv or FILE.xlsx writes all of them" if rows else "Nobody did.",
+        caption="--out FILE.csv or FILE.xlsx writes all of them",
         caption_justify="left",
         box=SIMPLE_HEAD,
     )

@@ -16,6 +16,8 @@ WHOLE_FROM = 100.0  # currency units
 def element(name: str, attributes: Mapping[str, str | float] | None = None, *children: Child) -> Element:
     """Give an element with these attributes and children; plain text among the children is text, never markup.
 
+    Lines never break before a per cent sign.
+
     >>> written(element("p", {"class": "note"}, "a < b, ", element("b", None, "<i>")))
     '<p class="note">a &lt; b, <b>&lt;i&gt;</b></p>'
     """
@@ -23,10 +25,12 @@ def element(name: str, attributes: Mapping[str, str | float] | None = None, *chi
     for child in children:
         if isinstance(child, Element):
             made.append(child)
-        elif len(made):
-            made[-1].tail = (made[-1].tail or "") + child
+            continue
+        text = child.replace(" %", PERCENT)
+        if len(made):
+            made[-1].tail = (made[-1].tail or "") + text
         else:
-            made.text = (made.text or "") + child
+            made.text = (made.text or "") + text
     return made
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from configs.command import ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json
+from configs.command import ConfigFile, JsonFile, OrdersPath, console, given_day, read_settings, reported, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +27,8 @@ EXIT_REFUSED = 1
 Until = Annotated[
     datetime | None,
     typer.Option(
-        "--until", formats=["%Y-%m-%d"], metavar="DATE", show_default=False,
-        help="Never read rows ordered on or after this day.",
+        "--until", parser=given_day, metavar="DATE", show_default=False,
+        help="Never read rows ordered on or after this day, YYYY-MM-DD.",
     ),
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,6 +13,7 @@ from rich.text import Text
 from training.decisions import Decision
 from training.grade import RULE, Grade
 
+UNITS = {"size of the bundle": "MB", "latency of one prediction": "ms"}
 COLORS = {"A": "bold green", "B": "green", "C": "yellow", "D": "red", None: "yellow"}
 HEADLINES = {
     "promoted": "Version {version} is champion: {why}.",
@@ -37,7 +39,7 @@ def decision_report(decision: Decision) -> RenderableType:
     if decision.action == "refused":
         parts.append(Text(_who_stays(decision)))
     elif decision.champion_before is not None:
-        parts.append(Text(f"The champion before was version {decision.champion_before}: foretier rollback returns to it."))
+        parts.append(Text(_way_back(decision)))
     if decision.checks:
         parts += [Text(), checks_table(decision.checks)]
     return Group(*parts)
@@ -47,7 +49,8 @@ def checks_table(checks: Sequence[Mapping[str, Any]]) -> Table:
     """What the gate looked at."""
     table = Table(
         title="What the gate looked at", title_justify="left", caption_justify="left",
-        caption="Lead: 90 % interval of how much better the challenger is (below 0: worse).",
+        caption="Golden rows: made-up customers, of whom the model must say what it said when it was saved. "
+        "Lead: 90 % interval of how much better the challenger is (below 0: worse).",
     )  # fmt: skip
     table.add_column("Looked at", overflow="fold")
     for name in ("Challenger", "Champion or limit", "Lead"):
@@ -55,7 +58,8 @@ def checks_table(checks: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("Passed")
     for check in checks:
         passed = Text("yes", style="green") if check["passed"] else Text("no", style="bold red")
-        table.add_row(check["name"], _number(check["figure"]), _number(check["against"]), _lead(check["lead"]), passed)
+        figure, against = (_number(check[key], UNITS.get(check["name"])) for key in ("figure", "against"))
+        table.add_row(check["name"], figure, against, _lead(check["lead"]), passed)
     return table
 
 
@@ -71,10 +75,19 @@ def decisions_table(decisions: Sequence[Decision]) -> RenderableType:
         moved = (
             one.champion_after
             if one.champion_after == one.champion_before
-            else f"{one.champion_before or '-'} to {one.champion_after}"
+            else f"{one.champion_before or '-'} → {one.champion_after}"
         )
-        table.add_row(one.time, Text(one.action, style=STYLES[one.action]), one.version, moved or "-", one.grade or "-", one.why)
+        action = Text(one.action, style=STYLES[one.action])
+        table.add_row(_moment(one.time), action, one.version, moved or "-", one.grade or "-", Text(one.why))
     return table
+
+
+def _way_back(decision: Decision) -> str:
+    """How to undo it: a rollback is undone by a promotion, for the next rollback goes one champion further back."""
+    before = decision.champion_before
+    if decision.action == "rolled back":
+        return f"Version {before} was champion until now: foretier promote {before} --force --why TEXT returns to it."
+    return f"The champion before was version {before}: foretier rollback returns to it."
 
 
 def _who_stays(decision: Decision) -> str:
@@ -83,8 +96,15 @@ def _who_stays(decision: Decision) -> str:
     return f"{now}. foretier promote {decision.version} --force --why TEXT overrules the gate."
 
 
-def _number(figure: float | None) -> str:
-    return "" if figure is None else f"{figure:.3f}"
+def _moment(time: str) -> str:
+    """Day above, hour below: the reason needs the width."""
+    return f"{datetime.fromisoformat(time):%Y-%m-%d\n%H:%M %Z}"
+
+
+def _number(figure: float | None, unit: str | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure:.3f}" if unit is None else f"{figure:.1f} {unit}"
 
 
 def _lead(lead: Mapping[str, float | None] | None) -> str:

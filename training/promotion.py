@@ -73,7 +73,8 @@ def rollback(environment: Environment, *, at: datetime, why: str) -> Decision:
         line = champions(read_decisions(environment.home))
         if present is None or len(line) < 2:  # noqa: PLR2004
             raise RegistryError(
-                "the decision log knows no champion before: foretier promote VERSION --force --why TEXT makes one"
+                f"the decision log knows no champion before{'' if present is None else f' version {present.version}'}: "
+                "foretier promote VERSION --force --why TEXT makes a version champion"
             )
         before = find_version(client, environment, line[-2])
         decision = Decision(stamp(at), "rolled back", before.version, present.version, before.version, None, why)

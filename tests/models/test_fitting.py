@@ -204,12 +204,19 @@ def test_the_season_is_no_input_until_cutoffs_span_two_years(sample_model: Value
         assert set(SEASON_FEATURES).issubset(names) is wanted
 
 
+def first_buyers(one: TrainingSet, number: int) -> TrainingSet:
+    kept = (one.active > 0) & (np.cumsum(one.active) <= number)
+    return replace(one, active=one.active * kept, value=one.value * kept)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda one: replace(one, active=0 * one.active, value=0 * one.value), "0 bought within 90 days"),
         (lambda one: replace(one, active=0 * one.active + 1), "bought within 90 days: there is nothing to tell"),
-        (lambda one: replace(one, value=0 * one.value), "0 have net revenue in them, at least 10 are needed"),
+        (lambda one: first_buyers(one, 9), r"only 9 bought within 90 days, at least 10 are needed to learn from: set a longer"),
+        (lambda one: replace(first_buyers(one, 3), horizon_days=1), "only 3 bought within 1 day, "),
+        (lambda one: replace(one, value=0 * one.value), "0 have net revenue in that time, at least 10 are needed"),
         (lambda one: replace(one, value=one.value * (np.cumsum(one.value > 0) <= 9)), "9 have net revenue"),
     ],
 )

@@ -102,7 +102,7 @@ def test_a_customer_in_words(at_home: Any) -> None:
             assert result.exit_code == 0, result.output
             _, score = store.customer(customer_id)
             assert f"Customer {customer_id}" in result.output
-            for word in (score.tier, score.rfm_segment, "Why", "in 90 days from 1998-07-01 to 1998-09-29", "ABC class"):
+            for word in (score.tier, score.rfm_segment, "Why", "in 90 days from 1998-07-01 to before 1998-09-29", "ABC class"):
                 assert word in result.output
 
 
@@ -253,3 +253,14 @@ def test_without_a_champion_there_is_nothing_to_score_with(monkeypatch: pytest.M
     monkeypatch.setenv("FORETIER_HOME", str(tmp_path / "empty"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert "run foretier train first" in refused("score")
+
+
+def test_a_day_that_is_none_is_refused_with_what_is_expected() -> None:
+    result = run("score", "--as-of", "1997-13-01")
+    assert result.exit_code == 2
+    assert 'expected a day as YYYY-MM-DD, found "1997-13-01"' in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_list_of_nobody_is_one_line() -> None:
+    assert run("list", "churn-risk", "--min-risk", "1").output == "No customer fits these filters.\n"
