@@ -126,7 +126,7 @@ def reason(before: CustomerScore, after: CustomerScore, runs: Movement) -> str:
         _of_orders(before, after, runs),
         _of_driver(before, after, runs.after.terms.currency),
     ]
-    words = "; ".join(part for part in parts if part)
+    words = "; ".join(part for part in parts if part) or "the same day, model and orders: held in a tier otherwise than before"
     return words[:1].upper() + words[1:]
 
 
@@ -149,7 +149,8 @@ def _of_orders(before: CustomerScore, after: CustomerScore, runs: Movement) -> s
         return f"{count(-more, 'order')} fewer than before, refunded or corrected"
     if (returned := before.total_spend - after.total_spend) >= LEAST_CHANGE:
         return f"{money(returned, currency)} of earlier orders refunded"
-    return f"no order since {last_order(after).isoformat()}"
+    passed = runs.after.terms.as_of > runs.before.terms.as_of
+    return f"no order since {last_order(after).isoformat()}" if passed else ""
 
 
 def _of_driver(before: CustomerScore, after: CustomerScore, currency: str) -> str:

@@ -20,6 +20,20 @@ from training.verdict import Verdict, label
 SHOWN_DRIFTS = 8
 NOTHING = "-"
 Columns = Mapping[str, Callable[[Any], str]]
+RUN_WORDS = {
+    "Predicted": "Predicted: for the days that have passed.",
+    "Ratio": "Ratio: realised / predicted, beneath it its 90 % interval where there is room.",
+    "Gini": "Gini: 1 = perfect ranking.",
+    "Over spend": "Over spend: Gini above that of ranking by past spend.",
+    "Undecided": "Undecided: have not bought, and still may.",
+    "Model": "* scored by a model that had already learned from these days.",
+}
+DRIFT_WORDS = {
+    "Shift": "Shift: Cohen's w (0.2 is little, 0.5 much), less what sampling adds.",
+    "Usual": "Usual: how far it moved by itself before training.",
+    "PSI": "PSI: population stability index, less what sampling adds.",
+    "Drifted": "Drifted: a shift clearly above the usual one.",
+}
 
 
 def monitoring_report(monitoring: Monitoring, judgement: Verdict, *, wide: bool) -> RenderableType:
@@ -59,43 +73,29 @@ def shown_run(comparisons: Sequence[Comparison]) -> Comparison | None:
 
 def runs_table(monitoring: Monitoring, *, wide: bool) -> Table:
     """One line per run: how much of it has passed, what was predicted for that, what happened."""
-    table = _table(
-        f"Past runs, observed to before {date_of(monitoring.observed_until)}",
-        "Predicted: for the days that have passed. Ratio: realised / predicted, with its 90 % interval. "
-        "Gini: 1 = perfect ranking. Over spend: Gini above that of ranking by past spend. Undecided: have not bought, and still "
-        "may. * scored by a model that had already learned from these days.",
-        "Run",
-    )
     shown: Columns = {
         "As of": lambda run: date_of(run.as_of).isoformat(),
         "Model": lambda run: f"{run.model_version}{'*' * run.hindsight}",
         "Days": lambda run: f"{run.observed_days}/{run.horizon_days}",
-        "Predicted": lambda run: f"{run.total.predicted_value:,.0f}",
-        "Realised": lambda run: f"{run.total.realised_value:,.0f}",
+        "Predicted": lambda run: _begun(run, f"{run.total.predicted_value:,.0f}"),
+        "Realised": lambda run: _begun(run, f"{run.total.realised_value:,.0f}"),
         "Ratio": lambda run: _ratio(run, wide=wide),
         "Gini": lambda run: _figure(run, "ranking", ".3f"),
         "Over spend": lambda run: _figure(run, "over_past_spend", "+.3f"),
         "Churned": lambda run: _share(run.total.churned),
-        "Undecided": lambda run: f"{run.total.undecided:,}",
+        "Undecided": lambda run: _begun(run, f"{run.total.undecided:,}"),
     }
-    _fill(
-        table,
-        shown if wide else _without(shown, "Model", "Over spend", "Undecided"),
-        monitoring.comparisons,
-        lambda run: run.run_id,
-    )
+    shown = shown if wide else _without(shown, "Model", "Over spend", "Undecided")
+    currency = "".join(f", {run.currency}" for run in monitoring.comparisons[:1])
+    title = f"Past runs, observed to before {date_of(monitoring.observed_until)}{currency}"
+    table = _table(title, _explained(RUN_WORDS, shown), "Run")
+    _fill(table, shown, monitoring.comparisons, lambda run: run.run_id)
     return table
 
 
 def drift_table(drifts: Sequence[Drift], *, wide: bool) -> Table:
     """The features and scores that moved most, drifted or not."""
     drifted = [one for one in drifts if one.drifted]
-    table = _table(
-        f"Drift: {len(drifted)} of {len(drifts)} features and scores",
-        "Shift: Cohen's w, PSI: population stability index, both less what sampling adds. Usual: how far it moved by "
-        "itself before training. Drift is a shift clearly above the usual one.",
-        "Feature or score",
-    )
     shown: Columns = {
         "Median then": lambda one: _number(one.median_before),
         "Median now": lambda one: _number(one.median_now),
@@ -103,17 +103,21 @@ def drift_table(drifts: Sequence[Drift], *, wide: bool) -> Table:
         "Missing now": lambda one: written(one.missing_now, ".0%"),
         "Shift": lambda one: f"{one.shift:.2f}",
         "Usual": lambda one: f"{one.usual_shift:.2f}",
-        "PSI": lambda one: f"{one.psi:.3f}",
+        "PSI": lambda one: f"{max(one.psi, 0.0):.3f}",
         "Drifted": lambda one: "yes" if one.drifted else "no",
     }
-    narrow = shown if wide else _without(shown, "Missing then", "Missing now", "PSI")
-    _fill(table, narrow, drifts[: max(SHOWN_DRIFTS, len(drifted))], lambda one: label(one.name))
+    shown = shown if wide else _without(shown, "Missing then", "Missing now", "PSI")
+    title = f"Drift: {len(drifted)} of {len(drifts)} features and scores"
+    table = _table(title, _explained(DRIFT_WORDS, shown), "Feature or score")
+    _fill(table, shown, drifts[: max(SHOWN_DRIFTS, len(drifted))], lambda one: label(one.name))
     return table
 
 
 def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome], *, wide: bool) -> Table:
     days = f"{run.observed_days} of {run.horizon_days} days"
     notes = ["Decile 1: highest predicted values."] if kind == "Decile" else []
+    if not run.complete and kind == "Tier":
+        notes = ["Predicted and realised: of the days that have passed. Churn risk: of the whole horizon."]
     if run.coverage is not None and kind == "Tier":
         notes = [f"The 80 % intervals held for {written(run.coverage, '.0%')} of the customers."]
     table = _table(
@@ -134,6 +138,16 @@ def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome], *,
     shown = _without(shown, "Undecided" if run.complete else "Churned")
     _fill(table, shown if wide else _without(shown, "Orders", "Expected buyers", "Bought"), groups, lambda group: group.name)
     return table
+
+
+def _begun(run: Comparison, figure: str) -> str:
+    """A run of which no day has passed has nothing to show, not zero."""
+    return figure if run.observed_days > 0 else NOTHING
+
+
+def _explained(words: Mapping[str, str], shown: Columns) -> str:
+    """What the columns that are shown mean."""
+    return " ".join(meaning for name, meaning in words.items() if name in shown)
 
 
 def _table(title: str, caption: str, first: str) -> Table:
@@ -171,7 +185,7 @@ def _ratio(run: Comparison, *, wide: bool) -> str:
     level = run.figures.get("level")
     if level is None or not wide:
         return NOTHING if level is None else f"{level.estimate:.2f}"
-    return f"{level.estimate:.2f} ({level.low:.2f} to {level.high:.2f})"
+    return f"{level.estimate:.2f}\n{level.low:.2f} to {level.high:.2f}"
 
 
 def _figure(run: Comparison, name: str, how: str) -> str:

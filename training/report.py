@@ -109,8 +109,11 @@ def _rows(report: CleaningReport) -> Table:
 
 
 def _examples(examples: Sequence[str]) -> Text:
-    shown = [one_line(example)[:LONGEST_EXAMPLE] for example in examples[:2]]
-    return Text("; ".join(shown))
+    return Text("; ".join(_example(one_line(example)) for example in examples[:2]))
+
+
+def _example(text: str) -> str:
+    return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 1]}…"
 
 
 def _facts(report: CleaningReport, settings: Settings) -> Table:

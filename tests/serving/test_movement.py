@@ -137,6 +137,21 @@ def test_the_reason_is_what_happened(
     assert told.reason == wanted
 
 
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [("4", "New model (version 4 after 3)"), ("3", "The same day, model and orders: held in a tier otherwise than before")],
+)
+def test_between_two_runs_of_one_day_nobody_could_order(
+    tmp_path: Any, make_scores: MakeScores, publish: Publish, model: str, wanted: str
+) -> None:
+    [score] = make_scores(["1"])
+    with Store(f"sqlite:///{tmp_path / 'scores.db'}") as store:
+        first = publish(store, [customer(score)])
+        publish_as(store, [customer(score, tier="Silver")], replace(store.published().terms, model_version=model), first)
+        [told] = moves(store, movement(store))
+    assert told.reason == wanted
+
+
 def test_who_is_held_has_not_moved(store: Store, make_scores: MakeScores, publish: Publish) -> None:
     [score] = make_scores(["1"])
     first = publish(store, [customer(score)])
