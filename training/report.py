@@ -21,7 +21,7 @@ from training.evaluation_rows import CHURN_CAPTION
 from training.figures import shown, written
 from training.pipeline import Trained
 
-LONGEST_EXAMPLE = 60
+LONGEST_EXAMPLE = 72
 
 
 def check_report(report: CleaningReport, support: Sequence[HorizonSupport], settings: Settings, rejected: Path) -> RenderableType:
@@ -109,7 +109,7 @@ def _rows(report: CleaningReport) -> Table:
 
 
 def _examples(examples: Sequence[str]) -> Text:
-    return Text("; ".join(_example(one_line(example)) for example in examples[:2]))
+    return Text("\n".join(_example(one_line(example)) for example in examples[:2]))
 
 
 def _example(text: str) -> str:
