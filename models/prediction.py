@@ -32,9 +32,9 @@ PREDICTION_COLUMNS = (
 """``predicted_value``, ``value_if_active``, ``value_at_risk``, ``total_spend`` in currency; probabilities in 0..1;
 ``last_order_day`` in days since 1970-01-01; ``movement`` up, same or down from past-spend tier to tier.
 ``value_low`` and ``value_high``: 80 % interval of what will be spent, in currency; ``tier_probability``: probability that it
-lies within the bounds of the tier; ``uncertain``: the interval crosses such a bound. ``expected_orders`` times
-``expected_order_value`` is the predicted value. ``next_order_day``: the first day by whose end the customer has ordered with
-probability 1/2, NaN where none can be named."""
+lies within the bounds of the tier; ``uncertain``: the interval crosses such a bound, or lies beyond one. ``expected_orders``
+times ``expected_order_value`` is the predicted value. ``next_order_day``: the first day by whose end the customer has ordered
+with probability 1/2, NaN where none can be named."""
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ class ValueModel:
         return tempered(features, self.order_limit)
 
     def _tier_outlook(self, value: Floats, log_odds: Floats, group: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[Any]]:
-        """How likely what is spent in the trained horizon lies in the tier, and whether its interval reaches another one."""
+        """How likely what is spent in the trained horizon lies in the tier, and whether its interval reaches another."""
         churn_risk, if_active = logistic(-log_odds), value / logistic(log_odds)
         low, high = (self.spread.quantile(level, churn_risk, if_active, group) for level in (LOW, HIGH))
         rank = self.tiers.rank(value)
@@ -177,7 +177,7 @@ class ValueModel:
         upper, lower = (self.spread.below(bounds[side], churn_risk, if_active, group) for side in (rank, rank + 1))
         return {
             "tier_probability": np.clip(upper - lower, 0.0, 1.0),
-            "uncertain": self.tiers.rank(low) != self.tiers.rank(high),
+            "uncertain": (self.tiers.rank(low) != rank) | (self.tiers.rank(high) != rank),
         }
 
     def drivers(self, features: pd.DataFrame, *, threads: int = 1, horizon_days: int | None = None) -> Drivers:

@@ -245,7 +245,7 @@ class Prediction(_Answer):
     tier_probability: Share | None = Field(
         description="That what is spent lies within the tier's bounds; null where the customer is held in it."
     )
-    uncertain: bool | None = Field(description="The interval crosses a boundary of the tier.")
+    uncertain: bool | None = Field(description="The interval reaches beyond the tier.")
     past_spend_tier: str
     movement: Movement
     predicted_value: float

@@ -54,7 +54,7 @@ customer_scores = sa.Table(
     sa.Column("value_low", sa.Double, comment="10 % quantile of what is spent in the horizon"),
     sa.Column("value_high", sa.Double, comment="90 % quantile of it"),
     sa.Column("tier_probability", sa.Double, comment="that what is spent lies within the tier; NULL: not that of the value"),
-    sa.Column("uncertain", sa.Boolean, comment="the interval crosses a boundary of the tier"),
+    sa.Column("uncertain", sa.Boolean, comment="the interval reaches beyond the tier"),
     sa.Column("expected_orders", sa.Double),
     sa.Column("expected_order_value", sa.Double),
     sa.Column("next_order_day", sa.Double, comment="days since 1970-01-01; NULL: no day can be named"),

@@ -179,9 +179,8 @@ def test_intervals_and_tier_probabilities_belong_together(predicted: pd.DataFram
     assert (low[predicted["churn_risk"] >= 0.1] == 0.0).all()
     assert chance.between(0.0, 1.0).all()
     tiers = sample_model.tiers
-    crosses = tiers.rank(low) != tiers.rank(high)
-    np.testing.assert_array_equal(predicted["uncertain"], crosses)
-    inside = ~crosses & (tiers.assign(low) == predicted["tier"])
+    inside = (tiers.assign(low) == predicted["tier"]) & (tiers.assign(high) == predicted["tier"])
+    np.testing.assert_array_equal(predicted["uncertain"], ~inside)
     assert (chance[inside] >= 0.8 - 1e-9).all(), "an interval within the tier holds 80 % of the outcomes"
 
 
