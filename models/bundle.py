@@ -102,6 +102,7 @@ def load_bundle(folder: Path) -> ValueModel:
     core = json.loads(texts["model.json"])
     return ValueModel(
         horizon_days=core["horizon_days"],
+        as_of=core["as_of"],
         currency=core["currency"],
         two_part=TwoPart(
             inputs=tuple(core["inputs"]),
@@ -156,6 +157,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _core(model: ValueModel) -> dict[str, Any]:
     return {
         "horizon_days": model.horizon_days,
+        "as_of": model.as_of,
         "currency": model.currency,
         "inputs": list(model.two_part.inputs),
         "stacking": asdict(model.stacking),

@@ -245,7 +245,7 @@ def _at_todays_level(
     tiers = learn_thresholds(value, settings.tiers)
     views = fit_past_views(current, settings, horizon_days=horizon, predicted_tiers=tiers.assign(value))
     return ValueModel(
-        horizon_days=horizon, currency=settings.currency, two_part=two_part, btyd=btyd,
+        horizon_days=horizon, as_of=training.as_of, currency=settings.currency, two_part=two_part, btyd=btyd,
         btyd_reference=typical_customer(training.current), stacking=stacking, blend=blend,
         spread=spread_at(value, learned.log_ratios), tiers=tiers, past_views=views,
         order_limit=order_limit(current),

@@ -100,11 +100,13 @@ class Outlook:
 class ValueModel:
     """Everything a prediction needs. ``features`` in the methods is what ``features.customers.feature_frame`` gives.
 
-    ``order_limit``: money up to which a single order is believed (``models.giant_orders``). ``grade``: A to D
+    ``as_of``: the day up to which everything was known at training, not included (integer): level and season are those of that
+    day. ``order_limit``: money up to which a single order is believed (``models.giant_orders``). ``grade``: A to D
     (``training.grade``), None where the model was not graded.
     """
 
     horizon_days: int
+    as_of: int
     currency: str
     two_part: TwoPart
     btyd: Btyd

@@ -78,6 +78,8 @@ def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Stor
     features = feature_frame(orders, day_number(as_of))
     if features.empty:
         raise HistoryError(f"no customer has a purchase before {as_of.isoformat()}; give a later --as-of")
+    if said := _of_another_time(model, day_number(as_of)):
+        how.note(said)
     terms = terms_of(model, as_of, how.model_version, how.horizon_days)
     new_run = store.writing(terms, tier_names=model.tiers.names, created_at=how.created_at, tier_horizon_days=model.horizon_days)
     with new_run as writer:
@@ -88,6 +90,19 @@ def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Stor
             chunks = _chunks(model, features, terms, how, lambda customers: tiers_before(store, before, customers))
             _write(writer, parts, features, chunks, terms, how.progress)
         return writer.publish(keep_runs=how.keep_runs)
+
+
+def _of_another_time(model: ValueModel, as_of: int) -> str:
+    """Say that the model belongs to another day than the one scored; empty where it does not."""
+    trained = date_of(model.as_of).isoformat()
+    if as_of < model.as_of:
+        return (
+            f"the model knows what happened up to {trained}, after the day scored: these are no predictions, and their level and "
+            "season are those of its own day (train with --until to look back)"
+        )
+    if as_of > model.as_of + model.horizon_days:
+        return f"the model is of {trained}, more than its horizon ago, and so are its level and season: train again"
+    return ""
 
 
 def default_as_of(last_order_day: int) -> date:

@@ -57,6 +57,23 @@ def test_stored_scores_are_those_of_the_model(state: Any, scores: dict[str, Cust
                 assert driver["effect"] == pytest.approx(by_group[driver["group"]]["effect"], abs=2e-4)
 
 
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        (date(1998, 4, 1), "knows what happened up to 1998-07-01, after the day scored"),
+        (date(1998, 7, 1), None),
+        (date(1998, 9, 29), None),
+        (date(1998, 9, 30), "is of 1998-07-01, more than its horizon ago"),
+    ],
+)
+def test_a_model_of_another_time_is_said(state: Any, tmp_path: Path, day: date, said: str | None) -> None:
+    notes: list[str] = []
+    with Store(f"sqlite:///{tmp_path / 'scores.db'}") as store:
+        score(state.orders, day, state.model, store, replace(HOW, note=notes.append))
+    assert len(notes) == (said is not None)
+    assert said is None or said in notes[0]
+
+
 def test_a_customer_alone_is_scored_as_among_others(state: Any, scores: dict[str, CustomerScore]) -> None:
     for customer_id in list(scores)[::400]:
         orders = state.orders.filter(nw.col("customer_id") == customer_id)
@@ -247,7 +264,8 @@ def test_nobody_is_held_to_a_run_of_another_kind(
 ) -> None:
     said: list[str] = []
     how = replace(HOW, stability=BAND, note=said.append)
-    score(state.orders, date(1998, 3, 1), state.model, store, how)
+    # As if trained then: else it is said that the model knows what came later.
+    score(state.orders, date(1998, 3, 1), replace(state.model, as_of=day_number(date(1998, 3, 1))), store, how)
     assert said == []
     run = score(state.orders, date(1998, 7, 1), change(state.model), store, how)
     [note] = said
