@@ -34,11 +34,6 @@ class Expectation:
     buyers: float
 
 
-def purchase_probability(btyd: Btyd, features: pd.DataFrame, horizon_days: int) -> Floats:
-    """P(at least one purchase in the horizon) by BTYD, one per customer: ``Btyd.purchase_probability``."""
-    return btyd.purchase_probability(features, float(horizon_days))
-
-
 def same_season(cutoffs: npt.NDArray[np.int64], as_of: int) -> int | None:
     """The cutoff nearest to 52 weeks before ``as_of``, if there is one within ``TOLERANCE_DAYS``."""
     nearest = int(cutoffs[np.argmin(np.abs(cutoffs - (as_of - YEAR_OF_WEEKS)))])
@@ -57,9 +52,9 @@ def expectation(
     features, active, value = then
     earlier = fit_btyd(features)
     sums = np.array([
-        [btyd.value(current, float(horizon_days)).sum(), purchase_probability(btyd, current, horizon_days).mean()],
+        [btyd.value(current, float(horizon_days)).sum(), btyd.purchase_probability(current, float(horizon_days)).mean()],
         [value.sum(), active.mean()],
-        [earlier.value(features, float(horizon_days)).sum(), purchase_probability(earlier, features, horizon_days).mean()],
+        [earlier.value(features, float(horizon_days)).sum(), earlier.purchase_probability(features, float(horizon_days)).mean()],
     ])  # fmt: skip
     if sums.min() <= 0.0:
         return None

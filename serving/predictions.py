@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.days import date_of, day_number
 from features.catalog import CATALOG, GROUPS, Feature
 from features.phrases import money
+from models.intervals import LEVEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,8 +143,6 @@ SPARSE_COLUMNS = ("next_order_day", "tier_probability")
 """Numbers where NaN says that there is none."""
 WHOLE_COLUMNS = ("last_order_day", "order_count", "tier_since_day")
 FLAG_COLUMNS = ("uncertain",)
-INTERVAL_LEVEL = 0.8
-"""Share of the customers whose spending is to lie within their interval."""
 
 
 def terms_of(model: ValueModel, as_of: date, model_version: str, horizon_days: int | None) -> Terms:
@@ -237,7 +236,7 @@ def stored_drivers(score: CustomerScore) -> StoredDrivers:
 
 def value_interval(low: float | None, high: float | None) -> dict[str, float] | None:
     """Give an interval as an application reads it; None where a score of an older version has none."""
-    return None if low is None or high is None else {"low": low, "high": high, "level": INTERVAL_LEVEL}
+    return None if low is None or high is None else {"low": low, "high": high, "level": LEVEL}
 
 
 def last_order(score: CustomerScore) -> date:

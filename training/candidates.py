@@ -11,7 +11,6 @@ import pandas as pd
 
 from features.sums import SEASON_DAYS, WINDOWS
 from models.fitting import TrainingSet
-from models.season import purchase_probability
 from models.value_model import ValueModel, btyd_value, model_inputs
 from training.panel import Snapshot
 
@@ -30,8 +29,6 @@ SILENCE = "days since last order"
 
 NAIVE = (PAST_SPEND, SPEND_RATE, LAST_HORIZON, LAST_SEASON)
 """What people rank customers by without a model."""
-MODELS = (TWO_PART, BTYD)
-"""What the served value is made of."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def judge(model: ValueModel, holdout: Snapshot, context: Context, *, threads: in
     silence = features["days_since_last_order"].to_numpy(np.float64)
     risks = {
         SERVED: predicted["churn_risk"].to_numpy(np.float64),
-        BTYD_CHURN: 1.0 - purchase_probability(model.btyd, features, horizon),
+        BTYD_CHURN: 1.0 - model.btyd.purchase_probability(features, float(horizon)),
     }
     if context.known is not None:
         risks[SILENCE] = _risk_by_silence(context.known, silence)

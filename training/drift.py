@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.stats import chi2, false_discovery_control, ncx2
 
-from models.reference import SCORES, Contrast, Reference
+from models.reference import Contrast, Reference
 
 FALSE_ALARMS = 0.01
 SMALLEST_SHIFT = 0.2
@@ -50,11 +50,6 @@ class Drift:
     def drifted(self) -> bool:
         """Whether the shift is more than can be put down to chance, to ageing or to trifles."""
         return self.adjusted <= FALSE_ALARMS
-
-    @property
-    def of_score(self) -> bool:
-        """Whether this is a prediction, not a feature."""
-        return self.name in SCORES
 
 
 def drift(reference: Reference, customers: pd.DataFrame, as_of: int) -> tuple[Drift, ...]:

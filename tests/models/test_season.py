@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from models.btyd import Btyd, FitRecord
 from models.btyd_fit import fit_btyd
 from models.fitting import TrainingSet
-from models.season import MOST_BUYERS, expectation, purchase_probability, same_season
+from models.season import MOST_BUYERS, expectation, same_season
 
 Floats = npt.NDArray[np.float64]
 RECORD = FitRecord(converged=True, log_likelihood=0.0, gradient_norm=0.0, penalizer=0.0, customers=0, rows=0)
@@ -43,7 +43,7 @@ def simulated() -> tuple[pd.DataFrame, Floats]:
 
 def test_said_and_happened_agree_for_every_kind_of_history(simulated: tuple[pd.DataFrame, Floats]) -> None:
     history, bought = simulated
-    said = purchase_probability(TRUTH, history, int(HORIZON))
+    said = TRUTH.purchase_probability(history, float(HORIZON))
     kinds = history["frequency"].clip(upper=6) * 10 + (history["recency"] > OBSERVED / 2)
     for kind in np.unique(kinds):
         rows = (kinds == kind).to_numpy()
@@ -76,12 +76,12 @@ def test_it_is_the_integral_over_all_rates_and_dropouts(x: int, t_x: float, age:
     likelihood = survived * over_rates(age) + gone * over_rates(t_x)
     silent = survived * over_rates(age + horizon) + gone * over_rates(t_x)
     history = pd.DataFrame({"frequency": [x], "recency": [t_x], "T": [age], "monetary_value": [1.0]}, dtype=np.float64)
-    assert purchase_probability(TRUTH, history, horizon)[0] == pytest.approx(1 - silent / likelihood, abs=1e-6)
+    assert TRUTH.purchase_probability(history, horizon)[0] == pytest.approx(1 - silent / likelihood, abs=1e-6)
 
 
 def test_more_time_never_makes_a_purchase_less_likely(simulated: tuple[pd.DataFrame, Floats]) -> None:
     history = simulated[0].head(2000)
-    said = np.array([purchase_probability(TRUTH, history, days) for days in (0, 1, 30, 365, 10_000, 10**9)])
+    said = np.array([TRUTH.purchase_probability(history, float(days)) for days in (0, 1, 30, 365, 10_000, 10**9)])
     assert (np.diff(said, axis=0) >= 0.0).all()
     assert not said[0].any()
     assert (said[-1] <= TRUTH.probability_alive(history)).all()

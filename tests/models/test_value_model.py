@@ -19,7 +19,6 @@ from features.catalog import FEATURE_NAMES
 from features.orders import Cleaned
 from models.fitting import TrainingSet
 from models.prediction import PREDICTION_COLUMNS, Drivers
-from models.season import purchase_probability
 from models.stacking import Stacking
 from models.value_model import GROUP_NAMES, Blend, ValueModel, btyd_value, model_inputs
 
@@ -67,7 +66,7 @@ def test_the_prediction_is_what_the_parts_make(predicted: pd.DataFrame, features
     inputs = model_inputs(features, model.btyd, 90)
     table = inputs[list(model.two_part.inputs)].to_numpy()
     margin, of_buyer = model.two_part.booster_purchase.predict(table, raw_score=True), model.two_part.booster_value.predict(table)
-    of_btyd = purchase_probability(model.btyd, features, 90)
+    of_btyd = model.btyd.purchase_probability(features, 90.0)
     believed = np.clip(of_btyd, 1e-6, 1 - 1e-6)
     one_time = (features["frequency"] == 0).to_numpy()
     stacking = model.stacking
