@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -14,6 +15,11 @@ Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 Days = Annotated[int, Field(strict=True, ge=1, le=36500)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Sql = Annotated[str, Field(min_length=1, max_length=4000)]
+Seconds = Annotated[float, Field(strict=True, ge=0.1, le=3600.0)]
+RequestsPerSecond = Annotated[float, Field(strict=True, ge=1.0, le=100_000.0)]
+
+HOST_LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+HOST_NAME = re.compile(rf"(?=.{{1,253}}$){HOST_LABEL}(\.{HOST_LABEL})*")
 
 BUILT_IN_REASONS = (
     "unreadable_line",
@@ -215,6 +221,28 @@ class Gate(Section):
 
     max_bundle_mb: Annotated[float, Field(strict=True, gt=0.0, le=100_000.0)] = 50.0
     max_latency_ms: Annotated[float, Field(strict=True, gt=0.0, le=3_600_000.0)] = 100.0
+
+
+class Serving(Section):
+    """What the HTTP service takes: from which names, how much, how fast, and how long it waits."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    max_body_bytes: Annotated[int, Field(strict=True, ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    max_concurrent_requests: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 64
+    header_seconds: Seconds = 10.0
+    body_seconds: Seconds = 20.0
+    request_seconds: Seconds = 60.0
+    requests_per_second: RequestsPerSecond | None = None
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names_alone(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        lowered = tuple(host.lower() for host in hosts)
+        if odd := [host for host in lowered if not HOST_NAME.fullmatch(host)]:
+            raise ValueError(
+                f'"{odd[0]}" is no host name: write it as in a URL, without scheme, port or *, such as scores.shop.example'
+            )
+        return lowered
 
 
 Stage = Literal["new", "active", "dormant", "lost", "any"]

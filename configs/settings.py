@@ -30,6 +30,7 @@ from configs.sections import (
     Name,
     Scoring,
     Section,
+    Serving,
     Source,
     Sql,
     Stage,
@@ -51,6 +52,7 @@ __all__ = [
     "Gate",
     "Lifecycle",
     "Scoring",
+    "Serving",
     "Settings",
     "Source",
     "Stage",
@@ -94,6 +96,7 @@ class Settings(Section):
     training: Training = Training()
     gate: Gate = Gate()
     scoring: Scoring = Scoring()
+    serving: Serving = Serving()
 
     @model_validator(mode="before")
     @classmethod
@@ -289,6 +292,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
         (): Settings, ("source",): Source, ("source", "csv"): Csv, ("columns",): Columns, ("cleaning",): Cleaning,
         ("tiers", "shares"): TierShares, ("tiers", "limits"): TierLimits, ("tiers", "pareto"): TierPareto,
         ("lifecycle",): Lifecycle, ("training",): Training, ("gate",): Gate, ("scoring",): Scoring,
+        ("serving",): Serving,
     }  # fmt: skip
     section = sections.get(location)
     return list(section.model_fields) if section else []

@@ -102,6 +102,7 @@ class TestUnknownKeys:
             ({"tiers": {"method": "limits", "limits": {"A": 1}, "limit": 2}}, 'tiers.limit; did you mean "limits"?'),
             ({"training": {"thread": 2}}, 'training.thread; did you mean "threads"?'),
             ({"scoring": {"zzz": 2}}, "scoring.zzz; known: keep_runs, risk_bands"),
+            ({"serving": {"max_body": 2}}, 'serving.max_body; did you mean "max_body_bytes"?'),
         ],
     )
     def test_the_nearest_known_key_is_named(self, more: dict[str, Any], said: str) -> None:
@@ -150,6 +151,18 @@ class TestValues:
             ({"playbook": {"Gold": "x"}}, "playbook.Gold: expected key: value lines below it (found 'x')"),
             ({"lifecycle": {"active_days": 90, "lost_days": 90}}, "lost_days must be above active_days, found 90 and 90"),
             ({"scoring": {"risk_bands": {"high": 0.7}}}, "end at 0"),
+            (
+                {"serving": {"max_body_bytes": 1023}},
+                "serving.max_body_bytes: should be greater than or equal to 1024 (found 1023)",
+            ),
+            ({"serving": {"max_concurrent_requests": 0}}, "serving.max_concurrent_requests: should be greater"),
+            ({"serving": {"body_seconds": 0}}, "serving.body_seconds: should be greater than or equal to 0.1"),
+            ({"serving": {"requests_per_second": 0.5}}, "serving.requests_per_second: should be greater than or equal to 1"),
+            ({"serving": {"allowed_hosts": "shop.example"}}, "serving.allowed_hosts: expected a list"),
+            ({"serving": {"allowed_hosts": ["shop.example:3000"]}}, '"shop.example:3000" is no host name'),
+            ({"serving": {"allowed_hosts": ["*.shop.example"]}}, "without scheme, port or *"),
+            ({"serving": {"allowed_hosts": ["http://shop.example"]}}, "is no host name"),
+            ({"serving": {"allowed_hosts": [""]}}, "is no host name"),
             ({"playbook": {"Gld": {"any": "x"}}}, 'did you mean "Gold"?'),
             ({"playbook": {"Gold": {"actve": "x"}}}, "playbook.Gold.actve"),
         ],
@@ -163,6 +176,10 @@ class TestValues:
     def test_missing_keys_are_named(self) -> None:
         with pytest.raises(SettingsError, match="columns is missing; currency is missing"):
             parse_settings({"source": {"path": "x"}}, where="here")
+
+    def test_host_names_are_kept_in_small_letters(self) -> None:
+        hosts = ["Scores.Shop.Example", "foretier_1", "xn--bcher-kva.example"]
+        assert parsed(serving={"allowed_hosts": hosts}).serving.allowed_hosts == tuple(host.lower() for host in hosts)
 
     def test_tiers_default_to_shares(self) -> None:
         assert parsed().tier_names == ("Platinum", "Gold", "Silver", "Bronze")
