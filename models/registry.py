@@ -143,10 +143,19 @@ def champion(environment: Environment) -> LoadedModel:
 
     Raises RegistryError: there is none yet, or the registry cannot be reached. BundleError: its files are damaged.
     """
-    client = open_tracking(environment)
+    return load_version(environment, champion_version(open_tracking(environment), environment))
+
+
+def champion_version(client: MlflowClient, environment: Environment) -> Registered:
+    """The champion's version. Raises RegistryError: there is none yet, or the registry cannot be reached."""
     found = with_alias(client, environment, CHAMPION)
     if found is None:
         raise RegistryError(f"there is no champion model yet: {_way_to_one(with_alias(client, environment, CHALLENGER))}")
+    return found
+
+
+def load_version(environment: Environment, found: Registered) -> LoadedModel:
+    """A version, verified and loaded. Raises RegistryError: it cannot be fetched. BundleError: it is damaged."""
     return LoadedModel(found.version, load_logged_bundle(environment, found.source))
 
 

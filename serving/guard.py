@@ -1,79 +1,113 @@
-"""The outermost ASGI layer: what does not belong to the contract never reaches BentoML.
+"""The outermost ASGI layer: what does not belong to the contract never reaches a handler.
 
-BentoML's server has no body limit, takes NaN and drops unknown fields; it counts requests per raw path, so that every
-unknown path and every customer id would become a series of its own in ``/metrics``; its own pages load a third-party
-script, and its error bodies have several shapes. Therefore, for every request, in this order:
+BentoML runs the server's processes; its own routes are not offered. They have no body limit, take NaN and drop unknown
+fields, count every unknown path as a series of its own, load a third-party script, and answer errors in several shapes. So
+every request goes, in this order:
 
-1. the path is matched against the routes of the contract: 404, 405;
-2. the body is checked: 413 before it is read, 415, 400 (see ``serving.strict_json``);
-3. the request is passed on under the route's template as its path (``/v1/customers/{customer_id}``), with what was read
-   in a :class:`Passage`: the parts of the path are decoded once, so ids may hold blanks and slashes, and no id gets
-   into logs and metrics;
-4. whatever comes back as an error in another shape than ours is replaced by the one shape.
+1. its host must be one of this service's, its path and method one of the contract: 400, 404, 405;
+2. its key must be valid, made for this, and not too fast: 401, 403, 429 (``serving.access``);
+3. there must be room among the requests being worked on: 503;
+4. its body is read within a size and a time, and must be sound JSON: 413, 415, 408, 400 (``serving.request_body``);
+5. its handler answers within a time: 504; whatever goes wrong has the one shape.
+
+Every request is counted and logged under its route's template, so that no id gets into logs and metrics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Literal
-from urllib.parse import unquote_to_bytes
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
 
-from serving.refusal import JSON_TYPE, Fault, Refusal
+from starlette.responses import Response
+
+from configs.errors import StoreError
+from configs.settings import Serving
+from serving.access import admitted, check_host
+from serving.keys import Key, KeyRing
+from serving.metrics import Metrics
+from serving.rate_limit import RateLimit
+from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, not_ready
+from serving.request_body import DisconnectedError, Message, Receive, no_body, read_body
+from serving.request_log import log_request, traceback_without_values
+from serving.routes import Route, RouteTable
+from serving.schemas import invalid
 from serving.strict_json import parse
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MAX_BODY_BYTES = 1024 * 1024
 MAX_SEGMENT_BYTES = 6000
-SCOPE_KEY = "foretier"
+CLIENT_LEFT = 499
+"""Counted and logged, never sent: the client went away, or took nothing of its answer."""
+UNKNOWN = "unknown"
+"""Stands for the path of requests that have none of ours."""
+
+logger = logging.getLogger("foretier.serving")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One path of the contract: ``{name}`` stands for one part of it. Only POST has a body."""
+class Asked:
+    """One request as the handlers see it: the decoded parts of the path, the raw query, the parsed body, the key."""
 
-    method: Literal["GET", "POST"]
-    template: str
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods that are answered."""
-        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
-
-
-@dataclass(slots=True)
-class Passage:
-    """What the guard has read of a request, under ``scope["foretier"]``; ``shaped``: an error already has our shape."""
-
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    raw_query: bytes = b""
     body: Any = None
-    shaped: bool = False
+    key: Key | None = None
+
+    def query(self, known: tuple[str, ...] = ()) -> dict[str, list[str]]:
+        """Give the query parameters. Raises Refusal (400): not UTF-8, or a parameter that is not ``known``."""
+        if not self.raw_query:
+            return {}
+        try:
+            pairs = parse_qsl(self.raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+        except ValueError:  # UnicodeDecodeError is one
+            raise invalid([Fault("query", "is not percent-encoded UTF-8, or has more than 100 parameters")]) from None
+        values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            if name not in known:
+                offered = f"known: {', '.join(known)}" if known else "this path takes none"
+                raise invalid([Fault(f"query.{name[:100]}", f"is no known parameter; {offered}")])
+            values.setdefault(name, []).append(value)
+        return values
 
 
-class _DisconnectedError(Exception):
-    """The client went away while its body was read."""
+Handler = Callable[[Asked], Awaitable[Response]]
 
 
 class Guard:
-    """Wrap ``app``: only ``routes`` are reachable, bodies are at most ``max_body`` bytes of sound JSON."""
+    """Answer the routes of ``handlers``; ``serving`` and ``keys`` give what holds at the time of a request.
 
-    def __init__(self, app: App, routes: Iterable[Route], *, max_body: int = MAX_BODY_BYTES) -> None:
-        self._app = app
-        self._max_body = max_body
-        routes = tuple(routes)
-        self._fixed = {route.template: route for route in routes if "{" not in route.template}
-        self._open = [(route, route.template.split("/")) for route in routes if "{" in route.template]
+    ``lifespan``: the app that is started and stopped with the server.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[Route, Handler],
+        *,
+        lifespan: App,
+        serving: Callable[[], Serving],
+        keys: Callable[[], KeyRing],
+        metrics: Metrics,
+    ) -> None:
+        self._handlers = handlers
+        self._lifespan = lifespan
+        self._serving, self._keys, self._metrics = serving, keys, metrics
+        self._routes = RouteTable(tuple(handlers))
+        self._limits = RateLimit()
+        self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: HTTP is guarded, websockets are closed, the lifespan is passed on."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._lifespan(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -81,82 +115,134 @@ class Guard:
             await send({"type": "websocket.close", "code": 1003})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, send)
         try:
-            route, parameters = self._route(scope)
-            body = await self._body(route, scope, receive)
-        except Refusal as refusal:
-            await send_refusal(send, refusal)
-        except _DisconnectedError:
-            return
-        else:
-            passage = Passage(parameters, body)
-            inner = {**scope, "path": route.template, "raw_path": route.template.encode(), SCOPE_KEY: passage}
-            await self._app(inner, _bodiless(receive), _shaped(send, passage))
+            await self._answer(exchange, receive)
+        except DisconnectedError:
+            exchange.status = CLIENT_LEFT
+        finally:
+            seconds = time.perf_counter() - exchange.began
+            self._metrics.request(exchange.template, exchange.status, seconds)
+            log_request(exchange.template, exchange.method, exchange.status, seconds, exchange.key)
 
-    def _route(self, scope: Scope) -> tuple[Route, dict[str, str]]:
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        found = self._find(raw)
+    async def _answer(self, exchange: Exchange, receive: Receive) -> None:
+        """Send an answer, whatever happens; an error of the handler's own is logged without a value of the request."""
+        try:
+            await self._handled(exchange, receive)
+        except Refusal as refusal:
+            await exchange.refuse(refusal)
+        except StoreError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the traceback may show rows
+            await exchange.refuse(not_ready("the score store cannot be read now; try again"))
+        except TimeoutError:
+            await exchange.refuse(Refusal.plain(504))
+        except DisconnectedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence
+            logger.error("internal error at %s: %s", exchange.template, traceback_without_values(error))  # noqa: TRY400
+            await exchange.refuse(Refusal.plain(500))
+
+    async def _handled(self, exchange: Exchange, receive: Receive) -> None:
+        serving = self._serving()
+        check_host(exchange.headers, serving)
+        route, parts = self._route(exchange)
+        if route.scope is not None:
+            peer, now = (exchange.scope.get("client") or (None,))[0], datetime.now(UTC)
+            exchange.key = admitted(
+                route.scope, exchange.headers, peer, self._keys(), self._limits, serving, at=now, tick=time.monotonic()
+            )
+        parameters = {name: _decoded(segment) for name, segment in parts.items()}
+        with self._room(route, serving):
+            body = await _body(route, exchange, receive, serving)
+            async with asyncio.timeout(serving.request_seconds):
+                asked = Asked(parameters, exchange.scope.get("query_string", b""), body, exchange.key)
+                response = await self._handlers[route](asked)
+            await exchange.send_response(response, receive, serving.request_seconds)
+
+    @contextmanager
+    def _room(self, route: Route, serving: Serving) -> Iterator[None]:
+        """Hold one place among the requests being worked on. Raises Refusal (503): there is none."""
+        if route.scope is None:
+            yield
+            return
+        if self._at_work >= serving.max_concurrent_requests:
+            raise Refusal(
+                503, "overloaded", "The service is busy; Retry-After says when to ask again", headers={"retry-after": "1"}
+            )
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+
+    def _route(self, exchange: Exchange) -> tuple[Route, dict[str, bytes]]:
+        raw: bytes = exchange.scope.get("raw_path") or exchange.scope["path"].encode()
+        found = self._routes.find(raw)
         if found is None:
             raise Refusal.plain(404)
-        if scope["method"] not in found[0].methods:
-            allowed = ", ".join(found[0].methods)
+        route = found[0]
+        exchange.template = route.template
+        if exchange.scope["method"] not in route.methods:
+            allowed = ", ".join(route.methods)
             raise Refusal(405, "method_not_allowed", f"This path takes {allowed}", headers={"allow": allowed})
+        exchange.method = exchange.scope["method"]
         return found
 
-    def _find(self, raw: bytes) -> tuple[Route, dict[str, str]] | None:
-        route = self._fixed.get(raw.decode("latin-1"))
-        if route is not None:
-            return route, {}
-        segments = raw.split(b"/")
-        for route, parts in self._open:
-            if len(parts) == len(segments) and all(
-                part.startswith("{") or part.encode() == segment for part, segment in zip(parts, segments, strict=True)
-            ):
-                named = [(part, segment) for part, segment in zip(parts, segments, strict=True) if part.startswith("{")]
-                if all(segment for _, segment in named):
-                    return route, {part[1:-1]: _decoded(segment) for part, segment in named}
+
+class Exchange:
+    """One request and its answer: what is known of it so far, for the count and the log.
+
+    ``method`` and ``template`` are named only once they are known to be of the contract: both become labels.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope, self._send = scope, send
+        self.headers: dict[bytes, bytes] = {name.lower(): value for name, value in scope["headers"]}
+        self.began = time.perf_counter()
+        self.method, self.template = UNKNOWN, UNKNOWN
+        self.key: Key | None = None
+        self.status = 0
+        self._started = False
+        self.body_read = scope["method"] in ("GET", "HEAD")
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with the one error shape; what is left of a body that was not read is not waited for.
+
+        Raises DisconnectedError: an answer was begun already, and can only be broken off.
+        """
+        if self._started:
+            raise DisconnectedError
+        self.status = refusal.status
+        body = refusal.body()
+        headers = {"content-type": JSON_TYPE, "content-length": str(len(body)), **PLAIN_HEADERS, **refusal.headers}
+        if not self.body_read:
+            headers["connection"] = "close"
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": refusal.status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def send_response(self, response: Response, receive: Receive, seconds: float) -> None:
+        """Send what a handler answered; a client that takes nothing for ``seconds`` is left."""
+        self.status = response.status_code
+
+        async def send(message: Message) -> None:
+            self._started = True
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._send(message)
+            except TimeoutError:
+                raise DisconnectedError from None
+
+        await response(self.scope, receive, send)
+
+
+async def _body(route: Route, exchange: Exchange, receive: Receive, serving: Serving) -> Any:
+    if route.method == "GET":
+        no_body(exchange.headers, serving.max_body_bytes)
         return None
-
-    async def _body(self, route: Route, scope: Scope, receive: Receive) -> Any:
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        if _declared_length(headers) > self._max_body:
-            raise self._too_large()
-        if route.method == "GET":
-            if b"transfer-encoding" in headers:
-                raise Refusal(400, "invalid_request", "GET takes no body", headers={"connection": "close"})
-            return None
-        _check_type(headers)
-        return parse(await self._read(receive))
-
-    async def _read(self, receive: Receive) -> bytes:
-        chunks: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _DisconnectedError
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self._max_body:
-                raise self._too_large()
-            more = message.get("more_body", False)
-        return b"".join(chunks)
-
-    def _too_large(self) -> Refusal:
-        message = f"The body may have {self._max_body:,} bytes; send the customers in several requests"
-        return Refusal(413, "payload_too_large", message, headers={"connection": "close"})
-
-
-async def send_refusal(send: Send, refusal: Refusal) -> None:
-    """Answer with the one error shape."""
-    body = refusal.body()
-    headers = {
-        "content-type": JSON_TYPE, "content-length": str(len(body)), "x-content-type-options": "nosniff",
-        "cache-control": "no-store", **refusal.headers,
-    }  # fmt: skip
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    body = await read_body(exchange.headers, receive, max_bytes=serving.max_body_bytes, seconds=serving.body_seconds)
+    exchange.body_read = True
+    return parse(body)
 
 
 def _decoded(segment: bytes) -> str:
@@ -167,52 +253,3 @@ def _decoded(segment: bytes) -> str:
     except UnicodeDecodeError:
         fault = Fault("path", "is not percent-encoded UTF-8")
         raise Refusal(400, "invalid_request", "The path is not percent-encoded UTF-8", (fault,)) from None
-
-
-def _declared_length(headers: dict[bytes, bytes]) -> int:
-    try:
-        return int(headers.get(b"content-length", b"0"))
-    except ValueError:
-        return 0
-
-
-def _check_type(headers: dict[bytes, bytes]) -> None:
-    """Raise 415 for anything but plain JSON in UTF-8; the rest of an unread body is not waited for."""
-    media, _, rest = headers.get(b"content-type", b"").decode("latin-1").lower().partition(";")
-    charset = rest.replace(" ", "").strip(";")
-    plain = headers.get(b"content-encoding", b"identity").strip().lower() == b"identity"
-    if media.strip() == JSON_TYPE and charset in ("", "charset=utf-8", 'charset="utf-8"') and plain:
-        return
-    message = "The body must be JSON: content-type application/json, in UTF-8, without content-encoding"
-    raise Refusal(415, "unsupported_media_type", message, headers={"connection": "close"})
-
-
-def _bodiless(receive: Receive) -> Receive:
-    """Give the inner app an empty body, then whatever comes (a disconnect)."""
-    ended = False
-
-    async def inner() -> Message:
-        nonlocal ended
-        if ended:
-            return await receive()
-        ended = True
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    return inner
-
-
-def _shaped(send: Send, passage: Passage) -> Send:
-    """Replace an error that is not in our shape (a timeout of BentoML, an error of Starlette) by the one shape."""
-    replaced = False
-
-    async def inner(message: Message) -> None:
-        nonlocal replaced
-        if replaced:
-            return
-        if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST and not passage.shaped:
-            replaced = True
-            await send_refusal(send, Refusal.plain(message["status"]))
-        else:
-            await send(message)
-
-    return inner

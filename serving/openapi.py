@@ -9,28 +9,39 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from configs.settings import Serving
 from serving import routes, schemas
-from serving.guard import MAX_BODY_BYTES, Route
 from serving.list_query import MAX_TOP
 from serving.lists import MOST_PAGE_ROWS, PAGE_ROWS
+from serving.metrics import METRICS_TYPE
 from serving.refusal import JSON_TYPE
+from serving.routes import Route
 
 OPENAPI_VERSION = "3.1.0"
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 HTML_TYPE = "text/html"
-METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+
+MAX_BODY_BYTES = Serving().max_body_bytes
+"""Unless the settings say otherwise."""
 
 _ERRORS = {
-    400: "The request is not valid; details name the place of every fault",
-    404: "There is no such customer in the published run",
-    413: f"The body has more than {MAX_BODY_BYTES:,} bytes",
+    400: "The request is not valid, or names a host that this service does not answer to; details name the place of every fault",
+    401: "This needs a valid API key",
+    403: "The API key is not made for this",
+    404: "There is no such customer in the published run, or the API key may not see it",
+    408: "The request took too long to come",
+    413: f"The body has more than {MAX_BODY_BYTES:,} bytes, or what serving.max_body_bytes says",
     415: "The body is not application/json in UTF-8, or is compressed",
+    429: "The API key asks faster than it may; Retry-After says when to ask again",
     500: "A fault of the service",
-    503: "The champion model, the published run or the store is not there now; Retry-After says when to ask again",
+    503: "The service is busy, or the champion model, the published run or the store is not there now; Retry-After says when to "
+    "ask again",
     504: "The request took longer than the service allows",
 }
-_READ = (400, 500, 503, 504)
+_OPEN = (400, 408, 413, 500, 504)
+_KEYED = (*_OPEN, 401, 403, 429, 503)
+_KEY = "key"
 
 
 @cache
@@ -40,7 +51,7 @@ def openapi() -> dict[str, Any]:
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for route, operation in _OPERATIONS.items():
-        paths.setdefault(route.template, {})[route.method.lower()] = operation
+        paths.setdefault(route.template, {})[route.method.lower()] = _with_security(route, operation)
     return {
         "openapi": OPENAPI_VERSION,
         "info": {
@@ -52,8 +63,24 @@ def openapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": definitions["$defs"]},
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                _KEY: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, made by foretier keys create. While none was ever made, loopback needs none.",
+                }
+            },
+        },
     }
+
+
+def _with_security(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
+    if route.scope is None:
+        return {**operation, "security": []}
+    said = f"Needs an API key with the scope {route.scope}."
+    return {**operation, "security": [{_KEY: []}], "description": f"{operation.get('description', '')} {said}".strip()}
 
 
 def _version() -> str:
@@ -82,10 +109,10 @@ def _file(description: str, media_type: str) -> dict[str, Any]:
 
 
 def _operation(
-    identifier: str, summary: str, answer: dict[str, Any], errors: tuple[int, ...] = (500, 504), **more: Any
+    identifier: str, summary: str, answer: dict[str, Any], errors: tuple[int, ...] = _KEYED, *, status: int = 200, **more: Any
 ) -> dict[str, Any]:
-    responses = {"200": answer}
-    responses |= {str(status): _json(_ERRORS[status], schemas.Error) for status in errors}
+    responses = {str(status): answer}
+    responses |= {str(status): _json(_ERRORS[status], schemas.Error) for status in sorted(errors)}
     return {"operationId": identifier, "summary": summary, "responses": responses, **more}
 
 
@@ -120,14 +147,14 @@ _OPERATIONS: dict[Route, dict[str, Any]] = {
         "getCustomer",
         "Tier, value, churn risk and drivers of one customer, from the published run",
         _json("The prediction", schemas.Prediction),
-        (400, 404, 500, 503, 504),
+        (*_KEYED, 404),
         parameters=[_CUSTOMER_ID],
     ),
     routes.PREDICTIONS: _operation(
         "predict",
         "Predictions for customers that bring their own orders",
         _json("One prediction for each customer, in the order of the request", schemas.Predictions),
-        (400, 413, 415, 500, 503, 504),
+        (*_KEYED, 415),
         requestBody={"required": True, "content": _content(JSON_TYPE, _reference(schemas.PredictionRequest))},
         description="The same numbers as batch scoring of the same orders. Send all orders of a customer before as_of: "
         "what is left out did not happen. An order on or after as_of is refused (400), and so is a customer without a "
@@ -138,36 +165,32 @@ _OPERATIONS: dict[Route, dict[str, Any]] = {
         "listChurnRisk",
         "Customers by falling value at risk, page by page, all from one scoring run",
         _json("One page", schemas.ChurnRiskPage),
-        _READ,
         parameters=[_TIERS, _MIN_RISK, _LIMIT, _CURSOR],
     ),
     routes.CHURN_RISK_CSV: _operation(
         "listChurnRiskCsv",
         "The churn-risk list as a CSV file for spreadsheets",
         _file("The file", CSV_TYPE),
-        _READ,
         parameters=[_TIERS, _MIN_RISK, _TOP],
     ),
     routes.CHURN_RISK_XLSX: _operation(
         "listChurnRiskXlsx",
         "The churn-risk list as an Excel workbook",
         _file("The file", XLSX_TYPE),
-        _READ,
         parameters=[_TIERS, _MIN_RISK, _TOP],
     ),
     routes.TIERS: _operation(
         "getTiers",
         "Customers, value and risk by tier, and the movement from past-spend tiers",
         _json("The tiers", schemas.TiersView),
-        _READ,
     ),
-    routes.MODEL: _operation("getModel", "The champion model", _json("The model", schemas.ModelView), _READ),
-    routes.LIVE: _operation("live", "The process serves", _json("It does", schemas.State)),
+    routes.MODEL: _operation("getModel", "The champion model", _json("The model", schemas.ModelView)),
+    routes.LIVE: _operation("live", "The process serves", _json("It does", schemas.State), _OPEN),
     routes.READY: _operation(
         "ready",
         "The champion and a published run that fits it are there",
-        _json("They are", schemas.State),
-        (500, 503, 504),
+        _json("They are", schemas.Readiness),
+        (*_OPEN, 503),
     ),
     routes.METRICS: _operation(
         "metrics",
@@ -178,20 +201,15 @@ _OPERATIONS: dict[Route, dict[str, Any]] = {
         "openapi",
         "This description",
         {"description": "OpenAPI", "content": _content(JSON_TYPE, {"type": "object"})},
+        _OPEN,
     ),
     routes.DOCS: _operation(
         "docs",
         "This description, for people",
         {"description": "A page", "content": _content(HTML_TYPE, {"type": "string"})},
+        _OPEN,
     ),
-    routes.HOME: {
-        "operationId": "home",
-        "summary": "To /docs",
-        "responses": {
-            "307": {"description": "To /docs"},
-            **{str(status): _json(_ERRORS[status], schemas.Error) for status in (500, 504)},
-        },
-    },
+    routes.HOME: _operation("home", "To /docs", {"description": "To /docs"}, _OPEN, status=307),
 }
 
 _MODELS: tuple[tuple[type[BaseModel], Any], ...] = (
@@ -205,6 +223,7 @@ _MODELS: tuple[tuple[type[BaseModel], Any], ...] = (
             schemas.TiersView,
             schemas.ModelView,
             schemas.State,
+            schemas.Readiness,
             schemas.Error,
         )
     ),

@@ -16,12 +16,19 @@ Code = Literal[
     "method_not_allowed",
     "payload_too_large",
     "unsupported_media_type",
+    "host_not_allowed",
+    "unauthorized",
+    "forbidden",
+    "request_timeout",
     "too_many_requests",
+    "overloaded",
     "internal_error",
     "not_ready",
     "timeout",
 ]
 JSON_TYPE = "application/json"
+PLAIN_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+"""Of every answer: it is what it says it is, and nobody keeps it."""
 MAX_DETAILS = 20
 
 _BY_STATUS: dict[int, tuple[Code, str]] = {
@@ -30,7 +37,6 @@ _BY_STATUS: dict[int, tuple[Code, str]] = {
     405: ("method_not_allowed", "This path does not take this method"),
     413: ("payload_too_large", "The body is too large"),
     415: ("unsupported_media_type", "The body must be application/json"),
-    429: ("too_many_requests", "Too many requests at once; try again"),
     503: ("not_ready", "The service cannot answer now; try again"),
     504: ("timeout", "The request took too long; ask for less at once"),
 }
@@ -64,6 +70,11 @@ class Refusal(Exception):  # noqa: N818 - an answer, no fault of the program
         """Render the error shape; at most 20 details, so that an answer never outgrows its request by much."""
         details = [{"path": fault.path, "message": fault.message} for fault in self.details[:MAX_DETAILS]]
         return json_bytes({"error": {"code": self.code, "message": self.message, "details": details}})
+
+
+def not_ready(reason: str) -> Refusal:
+    """Give the answer while something needed is missing."""
+    return Refusal(503, "not_ready", reason, headers={"retry-after": "2"})
 
 
 def json_bytes(value: Any) -> bytes:

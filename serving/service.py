@@ -20,27 +20,38 @@ from typing import Any
 
 import bentoml
 
-from configs.settings import Environment, settings_file
+from configs.errors import SettingsError
+from configs.settings import Environment, Serving, load_settings, settings_file
 from serving.app import Api
 from serving.guard import Guard
-from serving.live import Live
+from serving.live import Live, from_registry
+from serving.metrics import Metrics
 from serving.openapi import openapi
-from serving.routes import METRICS, ROUTES
 
-REQUEST_SECONDS = 60
 SUPERVISOR_SECONDS = 1.0
-LATENCY_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]
 
 
 class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML loads its names lazily: mypy sees Any
-    """A BentoML service with the guard outside of it: of BentoML's own pages only ``/metrics`` can be reached."""
+    """A BentoML service whose routes are those of the guard; BentoML's app starts and stops it, and is asked for nothing else."""
 
     def to_asgi(self, is_main: bool = True) -> Any:  # noqa: FBT001, FBT002 - BentoML's signature
         """Make the ASGI app that the worker serves."""
-        app: Any = super().to_asgi(is_main=is_main)
-        offered = (METRICS.template, "")  # BentoML's metrics, and the mounted app
-        app.router.routes[:] = [route for route in app.router.routes if route.path in offered]
-        return Guard(app, ROUTES)
+        from serving import http_protocol
+        from serving.request_log import log_as_json
+
+        log_as_json()
+        http_protocol.install(_serving().header_seconds)
+
+        def live() -> Live:
+            return bentoml.get_current_service().live  # type: ignore[no-any-return]
+
+        return Guard(
+            Api(live).handlers(),
+            lifespan=super().to_asgi(is_main=is_main),
+            serving=lambda: live().serving(),
+            keys=lambda: live().keys(),
+            metrics=METRICS,
+        )
 
     @property
     def openapi_spec(self) -> Any:
@@ -48,19 +59,24 @@ class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML loa
         return openapi()
 
 
-@bentoml.asgi_app(Api(lambda: bentoml.get_current_service().live).app())
-@bentoml.service(
-    name="foretier",
-    service_class=GuardedService,
-    workers=1,
-    traffic={"timeout": REQUEST_SECONDS},
-    metrics={"duration": {"buckets": LATENCY_BUCKETS}},
-)
+METRICS = Metrics()
+
+
+def _serving() -> Serving:
+    """What the settings say of the service; the defaults where they cannot be read, which ``/readyz`` tells."""
+    try:
+        return load_settings(settings_file(None)).serving
+    except SettingsError:
+        return Serving()
+
+
+@bentoml.service(name="foretier", service_class=GuardedService, workers=1, metrics={"enabled": False})
 class Foretier:
     """Customer value prediction over HTTP; see ``/docs``."""
 
     def __init__(self) -> None:
-        self.live = Live(settings_file(None), Environment.read())
+        environment = Environment.read()
+        self.live = Live(settings_file(None), environment, from_registry(environment), METRICS)
         self._supervisor = os.getppid()
         self._watch: asyncio.Task[None] | None = None
 

@@ -28,8 +28,8 @@ from models.fitting import TrainingSet, fit
 from models.value_model import ValueModel
 from serving.app import Api
 from serving.guard import Guard
-from serving.live import Live
-from serving.routes import ROUTES
+from serving.live import Champions, Live
+from serving.metrics import Metrics
 from serving.scoring import Scoring, score
 from serving.store import ScoringRun, Store
 
@@ -76,14 +76,16 @@ class InProcess:
     def __init__(self, live: Live, loop: asyncio.AbstractEventLoop) -> None:
         self.live = live
         self._loop = loop
-        self._app: Any = Guard(Api(lambda: live).app(), ROUTES)
+        self._app: Any = Guard(
+            Api(lambda: live).handlers(), lifespan=nothing, serving=live.serving, keys=live.keys, metrics=live.metrics
+        )
 
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One request; an error of the app is an answer, as on a server."""
 
         async def go() -> httpx.Response:
             transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, path, **arguments)
 
         return self._loop.run_until_complete(go())
@@ -104,6 +106,10 @@ class InProcess:
             self._loop.run_until_complete(asyncio.sleep(0.02))
 
 
+async def nothing(*_: Any) -> None:
+    """Stands where BentoML's app is started and stopped."""
+
+
 Serve = Callable[..., AbstractContextManager[InProcess]]
 
 
@@ -116,7 +122,8 @@ def serve() -> Serve:
         settings_path: Path, environment: Environment, load_champion: Callable[[Environment], Any]
     ) -> Iterator[InProcess]:
         loop = asyncio.new_event_loop()
-        live = Live(settings_path, environment, load_champion)
+        champions = Champions(lambda: load_champion(environment), lambda found: found)
+        live = Live(settings_path, environment, champions, Metrics())
         loop.run_until_complete(live.start())
         try:
             yield InProcess(live, loop)

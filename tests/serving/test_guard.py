@@ -1,40 +1,70 @@
-"""The guard, in front of an app that tells what reached it."""
+"""The guard, in front of handlers that tell what reached them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.responses import Response, StreamingResponse
 
-from serving.guard import Guard, Message, Receive, Route, Scope, Send
+from configs.settings import Serving
+from serving.guard import Asked, Guard, Handler
+from serving.keys import KeyRing, new_key
+from serving.metrics import Metrics
+from serving.refusal import Refusal
+from serving.request_body import Message
+from serving.routes import ROUTES, Route
 
-ROUTES = (Route("GET", "/fixed"), Route("POST", "/things"), Route("GET", "/customers/{customer_id}"))
+FIXED, THINGS, CUSTOMER, OPEN = (
+    Route("GET", "/fixed", "read"),
+    Route("POST", "/things", "predict"),
+    Route("GET", "/customers/{customer_id}", "read"),
+    Route("GET", "/open"),
+)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+JSON = {"content-type": "application/json"}
 
 
-class Echo:
-    """Answers with what the guard passed on; ``reached`` holds the paths seen."""
+async def tell(asked: Asked) -> Response:
+    """Answer with what the guard passed on."""
+    return Response(json.dumps({"parameters": asked.parameters, "body": asked.body}), media_type="application/json")
 
-    def __init__(self) -> None:
-        self.reached: list[str] = []
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        passage = scope["foretier"]
-        self.reached.append(scope["path"])
-        assert await receive() == {"type": "http.request", "body": b"", "more_body": False}
-        body = json.dumps({"path": scope["path"], "parameters": passage.parameters, "body": passage.body}).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": body})
+def guard(
+    handlers: Mapping[Route, Handler] | None = None, keys: KeyRing | None = None, metrics: Metrics | None = None, **serving: Any
+) -> Guard:
+    """A guard in front of ``tell`` at four routes."""
+
+    async def nothing(*_: Any) -> None:
+        raise AssertionError("only the lifespan goes there")
+
+    return Guard(
+        dict.fromkeys((FIXED, THINGS, CUSTOMER, OPEN), tell) | dict(handlers or {}),
+        lifespan=nothing,
+        serving=lambda: Serving(**serving),
+        keys=lambda: keys or KeyRing(),
+        metrics=metrics or Metrics(),
+    )
+
+
+def client(app: Any, peer: str = "127.0.0.1") -> httpx.AsyncClient:
+    """Somebody who asks."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False, client=(peer, 50_000))
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 def ask(app: Any, method: str, path: str, **arguments: Any) -> httpx.Response:
     async def go() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, **arguments)
+        async with client(app) as one:
+            return await one.request(method, path, **arguments)
 
     return asyncio.run(go())
 
@@ -68,9 +98,7 @@ def fault(response: httpx.Response) -> tuple[int, str]:
     ],
 )
 def test_unknown_paths_end_here(path: str) -> None:
-    echo = Echo()
-    assert fault(ask(Guard(echo, ROUTES), "GET", path)) == (404, "not_found")
-    assert echo.reached == []
+    assert fault(ask(guard(), "GET", path)) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +111,7 @@ def test_unknown_paths_end_here(path: str) -> None:
     ],
 )
 def test_other_methods_are_refused_with_those_allowed(method: str, path: str, allowed: str) -> None:
-    response = ask(Guard(Echo(), ROUTES), method, path)
+    response = ask(guard(), method, path)
     assert fault(response) == (405, "method_not_allowed")
     assert response.headers["allow"] == allowed
 
@@ -102,22 +130,18 @@ def test_other_methods_are_refused_with_those_allowed(method: str, path: str, al
         ("x%3Fy%23z", "x?y#z"),
     ],
 )
-def test_an_id_is_decoded_once_and_stays_out_of_the_path(raw: str, customer_id: str) -> None:
-    response = ask(Guard(Echo(), ROUTES), "GET", f"/customers/{raw}?x=1")
-    assert response.json() == {
-        "path": "/customers/{customer_id}",
-        "parameters": {"customer_id": customer_id},
-        "body": None,
-    }
+def test_an_id_is_decoded_once(raw: str, customer_id: str) -> None:
+    response = ask(guard(), "GET", f"/customers/{raw}?x=1")
+    assert response.json() == {"parameters": {"customer_id": customer_id}, "body": None}
 
 
 @pytest.mark.parametrize("raw", ["%FF", "%ED%A0%80", "a" * 6001])
 def test_an_id_that_is_no_text_is_refused(raw: str) -> None:
-    assert fault(ask(Guard(Echo(), ROUTES), "GET", f"/customers/{raw}")) == (400, "invalid_request")
+    assert fault(ask(guard(), "GET", f"/customers/{raw}")) == (400, "invalid_request")
 
 
 def test_a_body_is_read_once_and_passed_on_parsed() -> None:
-    response = ask(Guard(Echo(), ROUTES), "POST", "/things", json={"a": [1, "é"]})
+    response = ask(guard(), "POST", "/things", json={"a": [1, "é"]})
     assert response.json()["body"] == {"a": [1, "é"]}
 
 
@@ -134,7 +158,7 @@ def test_a_body_is_read_once_and_passed_on_parsed() -> None:
     ],
 )
 def test_only_json_bodies(headers: dict[str, str]) -> None:
-    assert fault(ask(Guard(Echo(), ROUTES), "POST", "/things", content=b"{}", headers=headers)) == (
+    assert fault(ask(guard(), "POST", "/things", content=b"{}", headers=headers)) == (
         415,
         "unsupported_media_type",
     )
@@ -142,21 +166,41 @@ def test_only_json_bodies(headers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("media", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'])
 def test_json_is_json_however_it_is_written(media: str) -> None:
-    assert ask(Guard(Echo(), ROUTES), "POST", "/things", content=b"{}", headers={"content-type": media}).status_code == 200
+    assert ask(guard(), "POST", "/things", content=b"{}", headers={"content-type": media}).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": 1, "a": 1}', b"\xff", b"[" * 100_000, b"", b"{"])
 def test_unsound_json_never_reaches_the_app(body: bytes) -> None:
-    echo = Echo()
-    response = ask(Guard(echo, ROUTES), "POST", "/things", content=body, headers={"content-type": "application/json"})
-    assert fault(response) == (400, "invalid_json")
-    assert echo.reached == []
+    assert fault(ask(guard(), "POST", "/things", content=body, headers=JSON)) == (400, "invalid_json")
 
 
 def test_the_body_limit_is_exact() -> None:
-    guard, headers = Guard(Echo(), ROUTES, max_body=10), {"content-type": "application/json"}
-    assert ask(guard, "POST", "/things", content=b'"12345678"', headers=headers).status_code == 200
-    assert fault(ask(guard, "POST", "/things", content=b'"123456789"', headers=headers)) == (413, "payload_too_large")
+    limited, fitting = guard(max_body_bytes=1024), b'"' + b"x" * 1022 + b'"'
+    assert ask(limited, "POST", "/things", content=fitting, headers=JSON).status_code == 200
+    assert fault(ask(limited, "POST", "/things", content=fitting + b" ", headers=JSON)) == (413, "payload_too_large")
+
+
+def scope_of(path: bytes, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """An ASGI scope of a POST from this machine."""
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": path.decode(),
+        "raw_path": path,
+        "query_string": b"",
+        "client": ("127.0.0.1", 50_000),
+        "headers": [(b"host", b"localhost"), *headers],
+    }
+
+
+def raw(headers: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
+    """Headers as ASGI has them."""
+    return ((name.encode(), value.encode()) for name, value in headers.items())
+
+
+def whole(body: bytes) -> Message:
+    """A body in one piece."""
+    return {"type": "http.request", "body": body, "more_body": False}
 
 
 def converse(
@@ -171,21 +215,13 @@ def converse(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": path.decode(),
-        "raw_path": path,
-        "query_string": b"",
-        "headers": headers,
-    }
-    asyncio.run(app(scope, receive, send))
+    asyncio.run(app(scope_of(path, headers), receive, send))
     return sent
 
 
 def test_a_body_declared_too_large_is_refused_before_it_is_read() -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"1048577")]
-    sent = converse(Guard(Echo(), ROUTES), headers, iter(()))
+    sent = converse(guard(), headers, iter(()))
     assert sent[0]["status"] == 413
     assert (b"connection", b"close") in sent[0]["headers"]
 
@@ -199,7 +235,7 @@ def test_a_body_of_unknown_length_is_read_no_further_than_the_limit() -> None:
             read += 1000
             yield {"type": "http.request", "body": b" " * 1000, "more_body": True}
 
-    sent = converse(Guard(Echo(), ROUTES, max_body=10_000), [(b"content-type", b"application/json")], endless())
+    sent = converse(guard(max_body_bytes=10_000), [(b"content-type", b"application/json")], endless())
     assert sent[0]["status"] == 413
     assert read == 11_000
 
@@ -216,46 +252,205 @@ def test_a_get_with_an_endless_body_is_refused() -> None:
             "method": "GET",
             "path": "/fixed",
             "raw_path": b"/fixed",
-            "headers": [(b"Transfer-Encoding", b"chunked")],
+            "client": ("127.0.0.1", 50_000),
+            "headers": [(b"host", b"localhost"), (b"Transfer-Encoding", b"chunked")],
         }
-        await Guard(Echo(), ROUTES)(scope, None, send)  # type: ignore[arg-type]
+        await guard()(scope, None, send)  # type: ignore[arg-type]
         return sent
 
     start = asyncio.run(go())[0]
     assert start["status"] == 400
-    assert (b"connection", b"close") in start["headers"]
 
 
 def test_a_client_that_leaves_gets_no_answer() -> None:
     left: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
-    assert converse(Guard(Echo(), ROUTES), [(b"content-type", b"application/json")], iter(left)) == []
+    assert converse(guard(), [(b"content-type", b"application/json")], iter(left)) == []
+
+
+# --------------------------------------------------------------------------------------------------------------- faults
+
+
+def raising(error: BaseException) -> Handler:
+    async def handler(_: Asked) -> Response:
+        raise error
+
+    return handler
+
+
+def test_what_nobody_foresaw_tells_nothing_and_logs_no_value(caplog: pytest.LogCaptureFixture) -> None:
+    response = ask(guard({FIXED: raising(ValueError("customer 12347 broke"))}), "GET", "/fixed")
+    assert fault(response) == (500, "internal_error")
+    assert "12347" not in response.text + caplog.text
+    assert "ValueError in " in caplog.text
+
+
+def test_a_handler_that_takes_too_long_is_given_up() -> None:
+    async def sleeping(_: Asked) -> Response:
+        await asyncio.sleep(30)
+        raise AssertionError("was waited for")
+
+    assert fault(ask(guard({FIXED: sleeping}, request_seconds=0.1), "GET", "/fixed")) == (504, "timeout")
+
+
+def test_a_refusal_is_answered_as_it_is() -> None:
+    response = ask(guard({FIXED: raising(Refusal(404, "customer_not_found", "none", headers={"x-a": "b"}))}), "GET", "/fixed")
+    assert (fault(response), response.headers["x-a"]) == ((404, "customer_not_found"), "b")
+
+
+def test_an_answer_that_breaks_off_is_not_made_whole() -> None:
+    async def broken(_: Asked) -> Response:
+        async def chunks() -> Any:
+            yield b"half"
+            raise ValueError("customer 12347 broke")
+
+        return StreamingResponse(chunks())
+
+    metrics = Metrics()
+    sent = converse(guard({THINGS: broken}, metrics=metrics), list(raw(JSON)), iter([whole(b"{}")]))
+    assert [message.get("body") for message in sent] == [None, b"half"]
+    assert counts(metrics)["/things", "499"] == 1
+
+
+# --------------------------------------------------------------------------------------------------------------- access
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
+    ("host", "status"),
     [
-        (500, "internal_error"),
-        (504, "timeout"),
-        (429, "too_many_requests"),
-        (503, "not_ready"),
-        (418, "internal_error"),
+        ("localhost", 200), ("LOCALHOST:3000", 200), ("127.0.0.1:3000", 200), ("[::1]:3000", 200), ("10.1.2.3", 200),
+        ("scores.example:443", 200), ("evil.example", 400), ("localhost.evil.example", 400), ("", 400), ("scores.example.", 400),
+        ("[::1", 400), ("127.0.0.1.nip.io", 400),
     ],
-)
-def test_foreign_errors_are_given_our_shape(status: int, code: str) -> None:
-    async def failing(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
-        await send({"type": "http.response.body", "body": b"customer 12347 broke", "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-    response = ask(Guard(failing, ROUTES), "GET", "/fixed")
-    assert fault(response) == (status, code)
-    assert "12347" not in response.text
+)  # fmt: skip
+def test_only_names_of_this_service_are_answered(host: str, status: int) -> None:
+    response = ask(guard(allowed_hosts=("scores.example",)), "GET", "/open", headers={"host": host})
+    assert response.status_code == status
+    if status != 200:
+        assert fault(response) == (400, "host_not_allowed")
 
 
-def test_our_own_errors_pass_as_they_are() -> None:
-    async def refusing(scope: Scope, _receive: Receive, send: Send) -> None:
-        scope["foretier"].shaped = True
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"ours"})
+def test_loopback_needs_no_key_until_there_is_one() -> None:
+    async def go(peer: str, keys: KeyRing) -> list[int]:
+        async with client(guard(keys=keys), peer) as one:
+            return [(await one.get(path)).status_code for path in ("/fixed", "/open")]
 
-    assert ask(Guard(refusing, ROUTES), "GET", "/fixed").text == "ours"
+    ring = KeyRing((new_key("app", created_at=LONG_AGO)[0],))
+    assert [asyncio.run(go(peer, KeyRing())) for peer in ("127.0.0.1", "::1", "10.0.0.9")] == [[200, 200], [200, 200], [401, 200]]
+    assert asyncio.run(go("127.0.0.1", ring)) == [401, 200]
+
+
+def test_a_key_opens_what_it_was_made_for() -> None:
+    readers, secret = new_key("reader", created_at=LONG_AGO, scopes=("read",))
+    old, old_secret = new_key("old", created_at=LONG_AGO, expires_at=LONG_AGO + timedelta(days=1))
+    guarded = guard(keys=KeyRing((readers, old)))
+
+    def asked(authorization: str | None, path: str = "/fixed", method: str = "GET") -> httpx.Response:
+        headers = JSON if authorization is None else {**JSON, "authorization": authorization}
+        return ask(guarded, method, path, headers=headers, content=b"{}" if method == "POST" else b"")
+
+    assert asked(f"Bearer {secret}").status_code == 200
+    assert fault(asked(f"Bearer {secret}", "/things", "POST")) == (403, "forbidden")
+    for wrong in (None, "", secret, f"Basic {secret}", f"Bearer {secret[:-1]}0", f"Bearer {secret}x", f"Bearer {old_secret}"):
+        response = asked(wrong)
+        assert fault(response) == (401, "unauthorized")
+        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert response.text == asked("Bearer none").text
+
+
+def test_a_body_is_not_read_for_strangers() -> None:
+    ring = KeyRing((new_key("app", created_at=LONG_AGO)[0],))
+    sent = converse(guard(keys=ring), list(raw(JSON)), iter(()))
+    assert sent[0]["status"] == 401
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+def test_a_key_asks_no_faster_than_it_may() -> None:
+    record, secret = new_key("app", created_at=LONG_AGO, requests_per_second=2.0)
+    guarded = guard(keys=KeyRing((record,)))
+    answers = [ask(guarded, "GET", "/fixed", headers={"authorization": f"Bearer {secret}"}) for _ in range(12)]
+    assert [answer.status_code for answer in answers[:2]] == [200, 200]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {fault(answer) for answer in refused} == {(429, "too_many_requests")}
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+
+
+# ----------------------------------------------------------------------------------------------------------------- load
+
+
+def test_past_the_limit_of_requests_at_work_others_are_told_to_come_again() -> None:
+    async def go() -> list[int]:
+        release = asyncio.Event()
+
+        async def waiting(_: Asked) -> Response:
+            await release.wait()
+            return Response(b"done")
+
+        async with client(guard({FIXED: waiting}, max_concurrent_requests=2)) as one:
+            held = [asyncio.create_task(one.get("/fixed")) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            refused = await one.get("/fixed")
+            assert (fault(refused), refused.headers["retry-after"]) == ((503, "overloaded"), "1")
+            meanwhile = await one.get("/open")
+            release.set()
+            return [meanwhile.status_code, *[(await task).status_code for task in held], (await one.get("/fixed")).status_code]
+
+    assert asyncio.run(go()) == [200, 200, 200, 200]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async def go() -> list[Message]:
+        sent: list[Message] = []
+
+        async def never() -> Message:
+            await asyncio.sleep(30)
+            raise AssertionError("was waited for")
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await guard(body_seconds=0.1)(scope_of(b"/things", list(raw(JSON))), never, send)
+        return sent
+
+    sent = asyncio.run(go())
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+def counts(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """Requests by route and status, as Prometheus reads them."""
+    families = {family.name: family for family in text_string_to_metric_families(metrics.render().decode())}
+    samples = [one for one in families["foretier_requests"].samples if one.name == "foretier_requests_total"]
+    return {(one.labels["route"], one.labels["status"]): one.value for one in samples}
+
+
+def test_requests_are_counted_and_logged_without_what_was_asked(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    guarded = guard(metrics=metrics)
+    with caplog.at_level(logging.INFO, logger="foretier"):
+        for number in range(3):
+            ask(guarded, "GET", f"/customers/someone-{number}?x=someone")
+            ask(guarded, f"VERB{number}", "/fixed")
+            ask(guarded, "GET", f"/someone/{number}")
+    assert counts(metrics) == {("/customers/{customer_id}", "200"): 3, ("/fixed", "405"): 3, ("unknown", "404"): 3}
+    lines = [record.__dict__["fields"] for record in caplog.records if record.name == "foretier.requests"]
+    assert [(line["method"], line["route"], line["status"]) for line in lines[:3]] == [
+        ("GET", "/customers/{customer_id}", 200), ("unknown", "/fixed", 405), ("unknown", "unknown", 404),
+    ]  # fmt: skip
+    assert "someone" not in str(lines)
+
+
+def test_there_are_at_most_300_series_whatever_is_asked(make_scores: Any) -> None:
+    metrics, [score] = Metrics(), make_scores(["a"])
+    statuses = (200, 307, 400, 401, 403, 404, 405, 408, 413, 415, 429, 499, 500, 503, 504)
+    post_only, open_ones = {408, 415}, {200, 307, 400, 404, 405, 413, 499, 500, 503, 504}
+    for route in (*ROUTES, Route("GET", "unknown")):
+        for status in statuses:
+            if (status in post_only and route.method != "POST") or (status not in open_ones and route.scope is None):
+                continue
+            metrics.request(route.template, status, 0.1)
+    for number in range(100):
+        metrics.predictions([replace(score, tier=f"tier {number}", predicted_value=10.0**number)])
+        metrics.reload("model", succeeded=number % 2 == 0)
+        metrics.reload("run", succeeded=number % 2 == 0)
+    series = [line for line in metrics.render().decode().splitlines() if not line.startswith("#")]
+    assert len(series) <= 300
