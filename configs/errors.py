@@ -13,7 +13,7 @@
     ├── BundleError               a model bundle is missing, damaged or made for something else
     ├── RegistryError             the model registry has no such model, or cannot be reached
     ├── StoreError                the score store cannot be used
-    └── NotFoundError             there is no such customer, scoring run, tier or list
+    └── NotFoundError             there is no such customer, scoring run, tier, list or API key
 
 Every message says what was found, what was expected, where (at most five examples) and what to do.
 Anything else that escapes is a bug and keeps its traceback.
@@ -70,7 +70,7 @@ class StoreError(ForetierError):
 
 
 class NotFoundError(ForetierError):
-    """There is no such customer, scoring run, tier or list."""
+    """There is no such customer, scoring run, tier, list or API key."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

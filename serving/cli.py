@@ -1,4 +1,4 @@
-"""The commands that use a trained model: ``score``, ``list churn-risk``, ``explain``, ``movement``, ``serve``.
+"""The commands that use a trained model: ``score``, ``list churn-risk``, ``explain``, ``movement``, ``serve``, ``keys``.
 
 Libraries are imported where they are used, so that ``--help`` answers at once.
 """
@@ -23,6 +23,7 @@ from configs.command import (
     write_json,
     write_json_list,
 )
+from serving.keys_cli import app as keys
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,7 @@ REJECTED_FILE = "rejected-rows-of-scoring.parquet"
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 lists = typer.Typer(no_args_is_help=True, help="Write the lists that marketers work with.")
 app.add_typer(lists, name="list")
+app.add_typer(keys, name="keys")
 
 AsOf = Annotated[
     datetime | None,
