@@ -12,6 +12,7 @@ import ipaddress
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from configs.settings import Serving
 from serving.keys import Key, KeyRing, Scope
@@ -30,6 +31,7 @@ def check_host(headers: Mapping[bytes, bytes], serving: Serving) -> None:
     raise Refusal(400, "host_not_allowed", f"The header Host {message}", (Fault("headers.host", message),))
 
 
+@lru_cache(maxsize=1024)
 def _allowed(named: str, hosts: tuple[str, ...]) -> bool:
     host = named[1:].partition("]")[0] if named.startswith("[") and "]" in named else named.rpartition(":")[0] or named
     if host.lower() in ("localhost", *hosts):

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from configs.errors import StoreError
 from configs.settings import Serving
@@ -34,7 +34,7 @@ from serving.keys import Key, KeyRing
 from serving.metrics import Metrics
 from serving.rate_limit import RateLimit
 from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, not_ready
-from serving.request_body import DisconnectedError, Message, Receive, no_body, read_body
+from serving.request_body import DisconnectedError, Message, Receive, declared_length, no_body, read_body
 from serving.request_log import log_request, traceback_without_values
 from serving.routes import Route, RouteTable
 from serving.schemas import invalid
@@ -45,6 +45,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_SEGMENT_BYTES = 6000
+SMALL_BODY_BYTES = 65_536
+"""A shorter body of a request that is refused may still come, and is dropped; for a longer one the connection is closed."""
 CLIENT_LEFT = 499
 """Counted and logged, never sent: the client went away, or took nothing of its answer."""
 UNKNOWN = "unknown"
@@ -154,10 +156,13 @@ class Guard:
         parameters = {name: _decoded(segment) for name, segment in parts.items()}
         with self._room(route, serving):
             body = await _body(route, exchange, receive, serving)
+            asked = Asked(parameters, exchange.scope.get("query_string", b""), body, exchange.key)
             async with asyncio.timeout(serving.request_seconds):
-                asked = Asked(parameters, exchange.scope.get("query_string", b""), body, exchange.key)
                 response = await self._handlers[route](asked)
-            await exchange.send_response(response, receive, serving.request_seconds)
+                if not isinstance(response, StreamingResponse):
+                    await exchange.send_whole(response, receive)
+                    return
+            await exchange.send_stream(response, receive, serving.request_seconds)
 
     @contextmanager
     def _room(self, route: Route, serving: Serving) -> Iterator[None]:
@@ -203,10 +208,10 @@ class Exchange:
         self.key: Key | None = None
         self.status = 0
         self._started = False
-        self.body_read = scope["method"] in ("GET", "HEAD")
+        self.keeps_open = scope["method"] in ("GET", "HEAD") or declared_length(self.headers) in range(1, SMALL_BODY_BYTES)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer with the one error shape; what is left of a body that was not read is not waited for.
+        """Answer with the one error shape; what is left of a long body that was not read is not waited for.
 
         Raises DisconnectedError: an answer was begun already, and can only be broken off.
         """
@@ -215,23 +220,25 @@ class Exchange:
         self.status = refusal.status
         body = refusal.body()
         headers = {"content-type": JSON_TYPE, "content-length": str(len(body)), **PLAIN_HEADERS, **refusal.headers}
-        if not self.body_read:
+        if not self.keeps_open:
             headers["connection"] = "close"
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": refusal.status, "headers": raw})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def send_response(self, response: Response, receive: Receive, seconds: float) -> None:
-        """Send what a handler answered; a client that takes nothing for ``seconds`` is left."""
+    async def send_whole(self, response: Response, receive: Receive) -> None:
+        """Send an answer that is there as a whole."""
+        self.status, self._started = response.status_code, True
+        await response(self.scope, receive, self._send)
+
+    async def send_stream(self, response: StreamingResponse, receive: Receive, seconds: float) -> None:
+        """Send an answer piece by piece; a client that does not take one for ``seconds`` is left."""
         self.status = response.status_code
 
         async def send(message: Message) -> None:
             self._started = True
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._send(message)
-            except TimeoutError:
-                raise DisconnectedError from None
+            async with asyncio.timeout(seconds):
+                await self._send(message)
 
         await response(self.scope, receive, send)
 
@@ -241,7 +248,7 @@ async def _body(route: Route, exchange: Exchange, receive: Receive, serving: Ser
         no_body(exchange.headers, serving.max_body_bytes)
         return None
     body = await read_body(exchange.headers, receive, max_bytes=serving.max_body_bytes, seconds=serving.body_seconds)
-    exchange.body_read = True
+    exchange.keeps_open = True
     return parse(body)
 
 

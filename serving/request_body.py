@@ -28,7 +28,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, max_byt
         async with asyncio.timeout(seconds):
             return await _read(receive, max_bytes)
     except TimeoutError:
-        raise Refusal(408, "request_timeout", f"The body took longer than {seconds:g} seconds to come") from None
+        message = f"The body took longer than {seconds:g} seconds to come"
+        raise Refusal(408, "request_timeout", message, headers={"connection": "close"}) from None
 
 
 def no_body(headers: Mapping[bytes, bytes], max_bytes: int) -> None:
@@ -53,12 +54,16 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def _check_length(headers: Mapping[bytes, bytes], max_bytes: int) -> None:
+def declared_length(headers: Mapping[bytes, bytes]) -> int:
+    """Give the length that the headers say the body has; 0 where they say none."""
     try:
-        declared = int(headers.get(b"content-length", b"0"))
+        return int(headers.get(b"content-length", b"0"))
     except ValueError:
-        declared = 0
-    if declared > max_bytes:
+        return 0
+
+
+def _check_length(headers: Mapping[bytes, bytes], max_bytes: int) -> None:
+    if declared_length(headers) > max_bytes:
         raise _too_large(max_bytes)
 
 

@@ -390,6 +390,13 @@ class Error(_Answer):
 
 
 class State(_Answer):
-    """The answer of /livez and /readyz."""
+    """The answer of /livez."""
 
     status: Literal["ok"]
+
+
+class Readiness(_Answer):
+    """The answer of /readyz: ``degraded`` where it serves on with what it has, and ``faults`` say what it could not pick up."""
+
+    status: Literal["ok", "degraded"]
+    faults: list[str]

@@ -13,6 +13,8 @@ import os
 # runs them sets BENTOML_DO_NOT_TRACK outside (docs/commands.md).
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# One process counts, in its own memory: prometheus_client reads this when it is imported, and would keep its counts in files.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 import asyncio
 import signal
