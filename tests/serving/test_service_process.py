@@ -156,7 +156,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], 
         assert server.wait("/readyz", 503).json()["error"]["code"] == "not_ready"
         register(state, variables, folder)
         publish(state, variables)
-        assert server.wait("/readyz", 200).json() == {"status": "ok"}
+        assert server.wait("/readyz", 200).json() == {"status": "ok", "faults": []}
         yield server
         assert_ends_clean(server)
         assert list(folder.glob("foretier-bentoml-*")) == []
