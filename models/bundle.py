@@ -18,7 +18,6 @@ would change predictions in silence.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,12 +28,12 @@ from typing import Any
 import lightgbm as lgb
 
 from configs import __version__
-from configs.errors import BundleError
 from configs.files import replacing
 from features.catalog import FEATURE_NAMES
 from models.btyd import Btyd, Customer
 from models.golden import golden_rows
 from models.intervals import Spread
+from models.manifest import CHECKSUM, FORMAT, MANIFEST, checksum, entry, read_manifest, verified_text, verified_texts
 from models.past_views import PastViews
 from models.reference import Reference
 from models.stacking import Stacking
@@ -42,12 +41,9 @@ from models.tiers import Tiers
 from models.two_part import TwoPart
 from models.value_model import Blend, ValueModel
 
-FORMAT = 2
-MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 GOLDEN = "golden.json"
 REFERENCE = "reference.json"
-CHECKSUM = "manifest_sha256"
 LIBRARIES = ("lightgbm", "lifetimes", "numpy", "pandas", "scikit-learn", "scipy")
 
 
@@ -87,7 +83,7 @@ def save_bundle(model: ValueModel, origin: Origin, folder: Path) -> None:
     for name, text in files.items():
         _write(folder / name, text)
     manifest = _manifest(model, origin, files)
-    _write(folder / MANIFEST, _json({**manifest, CHECKSUM: _checksum(manifest)}))
+    _write(folder / MANIFEST, _json({**manifest, CHECKSUM: checksum(manifest)}))
 
 
 def load_bundle(folder: Path) -> ValueModel:
@@ -95,10 +91,7 @@ def load_bundle(folder: Path) -> ValueModel:
 
     Raises BundleError: a file is missing or not the one that was written; another format or other features.
     """
-    manifest = read_manifest(folder)
-    texts = {name: _verified(folder / name, entry) for name, entry in manifest["files"].items()}
-    if tuple(manifest["features"]) != FEATURE_NAMES:
-        raise BundleError(f"{folder}: the model was trained on other features than this version computes: train again")
+    texts = verified_texts(folder)
     core = json.loads(texts["model.json"])
     return ValueModel(
         horizon_days=core["horizon_days"],
@@ -126,8 +119,8 @@ def read_file(folder: Path, name: str) -> dict[str, Any] | None:
 
     Raises BundleError: the file is missing or not the one that was written, or the bundle is of another format.
     """
-    entry = read_manifest(folder)["files"].get(name)
-    found: dict[str, Any] | None = None if entry is None else json.loads(_verified(folder / name, entry))
+    its = read_manifest(folder)["files"].get(name)
+    found: dict[str, Any] | None = None if its is None else json.loads(verified_text(folder / name, its))
     return found
 
 
@@ -136,22 +129,8 @@ def load_reference(folder: Path) -> Reference | None:
 
     Raises BundleError: the file is missing or not the one that was written, or the bundle is of another format.
     """
-    entry = read_manifest(folder)["files"].get(REFERENCE)
-    return None if entry is None else Reference.from_json(json.loads(_verified(folder / REFERENCE, entry)))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest alone. Raises BundleError: there is none, it is of another format, or it was changed."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise BundleError(f"{folder} holds no readable {MANIFEST} ({type(error).__name__}): train again") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise BundleError(f"{folder}: expected bundle format {FORMAT}, found {found}: train again with this version")
-    if manifest.pop(CHECKSUM, None) != _checksum(manifest):
-        raise BundleError(f"{folder}: {MANIFEST} is not the one that was written: train again, or restore the file")
-    return manifest
+    its = read_manifest(folder)["files"].get(REFERENCE)
+    return None if its is None else Reference.from_json(json.loads(verified_text(folder / REFERENCE, its)))
 
 
 def _core(model: ValueModel) -> dict[str, Any]:
@@ -171,7 +150,7 @@ def _core(model: ValueModel) -> dict[str, Any]:
 def _manifest(model: ValueModel, origin: Origin, files: Mapping[str, str]) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "files": {name: _entry(text.encode()) for name, text in sorted(files.items())},
+        "files": {name: entry(text.encode()) for name, text in sorted(files.items())},
         "features": list(FEATURE_NAMES),
         "feature_type": "float64",
         "as_of": origin.as_of,
@@ -182,30 +161,6 @@ def _manifest(model: ValueModel, origin: Origin, files: Mapping[str, str]) -> di
         "fingerprint": origin.fingerprint,
         "versions": {"foretier": __version__, **{library: version(library) for library in LIBRARIES}},
     }
-
-
-def _checksum(manifest: Mapping[str, Any]) -> str:
-    """Of its content, whatever the order of its keys."""
-    text = json.dumps(manifest, sort_keys=True)
-    return str(_entry(text.encode())["sha256"])
-
-
-def _entry(content: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-
-
-def _verified(path: Path, entry: Mapping[str, Any]) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}): the bundle is incomplete, train again") from None
-    if _entry(content) != entry:
-        raise BundleError(
-            f"{path} is not the file that was written: expected {entry.get('bytes')} bytes with sha256 "
-            f"{str(entry.get('sha256'))[:12]}..., found {len(content)} bytes with {_entry(content)['sha256'][:12]}...: "
-            "train again, or restore the file"
-        )
-    return content.decode("utf-8")
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 
 from configs.errors import BundleError, RegistryError, nearest
 from configs.settings import Environment
-from models.bundle import load_bundle, load_reference
-from models.reference import Reference
-from models.value_model import ValueModel
+from models.manifest import verified_texts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient as MlflowClient  # noqa: PLC0414 (for those who may not import mlflow)
     from mlflow.entities.model_registry import ModelVersion
+
+    from models.reference import Reference
+    from models.value_model import ValueModel
 
 MODEL_NAME = "foretier"
 CHAMPION = "champion"
@@ -159,6 +160,25 @@ def load_version(environment: Environment, found: Registered) -> LoadedModel:
     return LoadedModel(found.version, load_logged_bundle(environment, found.source))
 
 
+def check_champion(environment: Environment) -> None:
+    """Verify the champion's files without loading them; where there is no champion, there is nothing to verify.
+
+    Raises RegistryError: the registry cannot be reached. BundleError: a file is damaged, or this version cannot use it.
+    """
+    url = environment.tracking_url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return
+    found = with_alias(open_tracking(environment), environment, CHAMPION)
+    if found is None:
+        return
+    with fetched(environment, found.source) as folder:
+        try:
+            verified_texts(folder)
+        except BundleError as error:
+            reason = str(error).replace(str(folder), _masked(found.source))
+            raise BundleError(f"the champion, version {found.version}, cannot be served: {reason}") from None
+
+
 def _way_to_one(challenger: Registered | None) -> str:
     if challenger is None:
         return "run foretier train first"
@@ -174,6 +194,8 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
 
     Raises RegistryError: it cannot be fetched. BundleError: it is damaged.
     """
+    from models.bundle import load_bundle
+
     with fetched(environment, artifact_uri) as folder:
         return load_bundle(folder)
 
@@ -187,6 +209,8 @@ def scored_by(environment: Environment, version: str) -> tuple[ValueModel, Refer
     client = open_tracking(environment)
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
+
+    from models.bundle import load_bundle, load_reference
 
     with registry_errors(environment), TemporaryDirectory(prefix="foretier-bundle-") as folder:
         try:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import BundleError
 from configs.settings import Environment
-from models.bundle import GOLDEN, METRICS, load_bundle, read_file, read_manifest
+from models.bundle import GOLDEN, METRICS, load_bundle, read_file
 from models.golden import check_golden, golden_features
+from models.manifest import read_manifest
 from models.registry import BUNDLE_FOLDER, TRIAL_FOLDER, Registered, fetched, registry_errors
 from models.value_model import ValueModel
 from training.grade import Letter

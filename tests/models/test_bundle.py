@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from configs.errors import BundleError
 from configs.settings import Settings
 from features.catalog import FEATURE_NAMES
-from models import bundle
-from models.bundle import MANIFEST, Origin, load_bundle, read_manifest, save_bundle
+from models.bundle import Origin, load_bundle, save_bundle
 from models.fitting import TrainingSet, fit
+from models.manifest import CHECKSUM, MANIFEST, checksum, read_manifest
 from models.value_model import ValueModel
 
 ORIGIN = Origin(10408, (10318, 10288), "ab" * 32, {"currency": "USD", "name": "Zoë"}, {"gini": 0.75})
@@ -137,7 +137,7 @@ def test_no_folder_is_refused(tmp_path: Path) -> None:
 def rewritten(folder: Path, **changes: Any) -> None:
     """A manifest that vouches for itself, as another version of Foretier would write it."""
     manifest = {**read_manifest(folder), **changes}
-    (folder / MANIFEST).write_text(json.dumps({**manifest, bundle.CHECKSUM: bundle._checksum(manifest)}))
+    (folder / MANIFEST).write_text(json.dumps({**manifest, CHECKSUM: checksum(manifest)}))
 
 
 def test_another_format_is_refused(copied: Path) -> None:

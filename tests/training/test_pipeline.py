@@ -19,8 +19,8 @@ from configs.settings import Environment, Settings, parse_settings
 from features.customers import feature_frame
 from features.orders import Cleaned, clean_orders
 from features.transactions import read_transactions
-from models.bundle import read_manifest
 from models.fitting import fit
+from models.manifest import read_manifest
 from models.registry import champion, open_tracking
 from training import pipeline
 from training.context import context_of
