@@ -2,8 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+GENERATOR_VERSION := 0.29.1
+GENERATOR := $(VENV)/openapi-python-client-$(GENERATOR_VERSION)
+CLIENT := build/client
+DIST := dist
 
-.PHONY: help install demo test check bench accuracy ui clean
+.PHONY: help install demo test check bench accuracy client ui clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -13,7 +17,7 @@ install: $(VENV)/.installed ## make the virtual environment in .venv
 demo: $(VENV)/.installed ## train, score and list on CDNOW
 	@$(BIN)/foretier demo
 
-test: $(VENV)/.installed-dev ## run all tests
+test: $(VENV)/.installed-dev $(GENERATOR)/.installed ## run all tests
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/.installed-dev ## ruff, mypy, import-linter, and the docs against the commands and settings
@@ -29,13 +33,22 @@ bench: $(VENV)/.installed-dev ## print measured ratios, each beside its peer
 accuracy: $(VENV)/.installed-dev ## backtest many logs and write docs/accuracy.md (some five minutes)
 	@$(BIN)/python benchmarks/accuracy.py
 
+client: $(VENV)/.installed-dev $(GENERATOR)/.installed ## make the Python client of the HTTP service, a wheel in dist
+	@rm -rf $(CLIENT) && mkdir -p $(CLIENT)
+	@$(BIN)/python -c 'import json; from serving.openapi import openapi; print(json.dumps(openapi()))' > $(CLIENT)/openapi.json
+	@PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=$(GENERATOR) $(BIN)/python -m openapi_python_client generate --fail-on-warning \
+		--path $(CLIENT)/openapi.json --config serving/client/config.yaml --custom-template-path serving/client \
+		--meta uv --output-path $(CLIENT) --overwrite > /dev/null
+	@$(BIN)/uv build --quiet --wheel --python $(BIN)/python --out-dir $(DIST) $(CLIENT)
+	@ls $(DIST)/foretier_client-*.whl
+
 ui: $(VENV)/.installed ## open the MLflow page of this folder's state on http://127.0.0.1:5000
 	@mkdir -p "$${FORETIER_HOME:-.foretier}"
 	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$${FORETIER_HOME:-.foretier}/mlflow.db}"
 
 clean: ## remove the virtual environment and the caches, not the state in .foretier
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once, a minute or two)"
@@ -46,4 +59,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# A folder of its own, without what it needs: its command line asks for an older typer than ours, and works with ours.
+$(GENERATOR)/.installed: | $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(GENERATOR) \
+		openapi-python-client==$(GENERATOR_VERSION) ruamel.yaml==0.19.1
 	@touch $@
