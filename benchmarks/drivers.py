@@ -32,6 +32,7 @@ from configs.settings import load_settings
 from features.customers import feature_frame
 from features.orders import clean_orders
 from features.transactions import read_transactions
+from models.columns import Floats
 from models.fitting import fit
 from models.tree_shapley import tree_shapley
 from models.value_model import ValueModel, model_inputs
@@ -73,11 +74,11 @@ def drawn(features: pd.DataFrame, customers: int) -> pd.DataFrame:
     return features.iloc[rows].set_axis([str(number) for number in range(customers)])
 
 
-def by_lightgbm(booster: lgb.Booster, inputs: pd.DataFrame, threads: int) -> Any:
-    return booster.predict(inputs.to_numpy(), pred_contrib=True, num_threads=threads)
+def by_lightgbm(booster: lgb.Booster, inputs: Floats, threads: int) -> Any:
+    return booster.predict(inputs, pred_contrib=True, num_threads=threads)
 
 
-def compared(table: Table, name: str, booster: lgb.Booster, inputs: pd.DataFrame, threads: int) -> None:
+def compared(table: Table, name: str, booster: lgb.Booster, inputs: Floats, threads: int) -> None:
     ours = timed(lambda: tree_shapley(booster, inputs, threads=threads))
     theirs = timed(lambda: by_lightgbm(booster, inputs, threads))
     base, parts = ours.result
@@ -97,9 +98,9 @@ def main() -> None:
     given = arguments.parse_args()
     model, features = fitted()
     many = drawn(features, given.customers)
-    inputs = model.two_part.read(model_inputs(many, model.btyd, model.horizon_days))
+    inputs = model.two_part.matrix(model_inputs(many, model.btyd, model.horizon_days))
     # What is loaded and compiled on first use is left out of both.
-    tree_shapley(model.two_part.booster_value, inputs.head(1000), threads=given.threads)
+    tree_shapley(model.two_part.booster_value, inputs[:1000], threads=given.threads)
     trees = model.two_part.booster_purchase.num_trees()
     table = Table(
         title=f"TreeSHAP of {given.customers:,} customers, {inputs.shape[1]} inputs, {trees} trees, {given.threads} threads",

@@ -34,8 +34,9 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from configs.errors import HistoryError
-from models.btyd import INPUTS, Btyd, FitRecord, Floats, Method, ValueMethod
+from models.btyd import INPUTS, Btyd, FitRecord, Method, ValueMethod
 from models.btyd_likelihood import GammaGammaRows, PurchaseRows, collapse
+from models.columns import Floats
 
 MIN_REPEATERS = 5
 MEAN_RATIO = 2.0

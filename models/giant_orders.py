@@ -9,10 +9,9 @@ customer's other orders; the models see the customer without the excess. What pe
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
+from models.columns import Columns, column, columns_of
 
 LIMIT_MEDIANS = 8.0
 TIMES_OTHERS = 3.0
@@ -35,24 +34,32 @@ def tempered(features: pd.DataFrame, limit: float) -> pd.DataFrame:
     Means lose the excess, sums end at what is left of all purchases, so that a giant order weighs the same in every
     window that holds it. Customers without an excess are unchanged, to the bit.
     """
-    largest, count = (features[name].to_numpy(np.float64) for name in ("order_value_max", "order_count"))
-    paid = features["order_value_mean"].to_numpy(np.float64) * count
+    columns = columns_of(features)
+    believed = tempered_columns(columns, limit)
+    if believed is columns:
+        return features
+    return pd.DataFrame(np.column_stack(list(believed.values())), index=features.index, columns=features.columns)
+
+
+def tempered_columns(features: Columns, limit: float) -> Columns:
+    """``tempered`` of columns; the very same where nobody has an excess."""
+    largest, count = column(features, "order_value_max"), column(features, "order_count")
+    paid = column(features, "order_value_mean") * count
     others = np.maximum(paid - largest, 0.0) / np.maximum(count - 1.0, 1.0)
     believed = np.maximum(limit, TIMES_OTHERS * others)
     giants = largest > believed
     if not giants.any():
         return features
     left, most, orders = (paid - largest + believed)[giants], believed[giants], count[giants]
-    repeats = features["frequency"].to_numpy(np.float64)[giants]
+    repeats = column(features, "frequency")[giants]
     ceilings = {
         "order_value_max": most,
         "order_value_last": most,
         "order_value_mean": left / orders,
         "monetary_value": np.divide(left, repeats, out=np.zeros_like(left), where=repeats > 0.0),
-        **{name: left for name in features.columns if name.startswith(SPEND)},
+        **{name: left for name in features if name.startswith(SPEND)},
     }
-    block = features.to_numpy(np.float64, copy=True)
+    changed = {name: column(features, name).copy() for name in ceilings}
     for name, ceiling in ceilings.items():
-        column = features.columns.get_loc(name)
-        block[giants, column] = np.minimum(block[giants, column], ceiling)
-    return pd.DataFrame(block, index=features.index, columns=features.columns)
+        changed[name][giants] = np.minimum(changed[name][giants], ceiling)
+    return {**features, **changed}

@@ -14,12 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from models.btyd import Btyd
-
-Floats = npt.NDArray[np.float64]
+from models.columns import Customers, Floats, column
 
 FARTHEST_DAYS = 730
 """No date of a next order is named beyond this: the curve was never seen so far."""
@@ -35,15 +32,16 @@ class TimeShape:
     hazard: Floats
 
 
-def time_shape(btyd: Btyd, features: pd.DataFrame, trained_days: int, asked_days: int) -> TimeShape:
+def time_shape(btyd: Btyd, features: Customers, trained_days: int, asked_days: int) -> TimeShape:
     """How value and hazard over ``asked_days`` relate to those over ``trained_days``; ones where both are the same."""
     if asked_days == trained_days:
-        return TimeShape(np.ones(len(features)), np.ones(len(features)))
+        ones = np.ones(len(column(features, "T")))
+        return TimeShape(ones, ones)
     value = btyd.purchases_if_alive(features, float(asked_days)) / btyd.purchases_if_alive(features, float(trained_days))
     return TimeShape(value, _hazard(btyd, features, asked_days) / _hazard(btyd, features, trained_days))
 
 
-def next_order_days(btyd: Btyd, features: pd.DataFrame, trained_days: int, log_churn_risk: Floats) -> Floats:
+def next_order_days(btyd: Btyd, features: Customers, trained_days: int, log_churn_risk: Floats) -> Floats:
     """Days until a customer has ordered with probability 1/2 (whole, at least 1); NaN beyond ``FARTHEST_DAYS`` or never.
 
     ``log_churn_risk`` is ln c over ``trained_days``. The hazard that makes the churn risk 1/2 is inverted in closed form:
@@ -58,7 +56,7 @@ def next_order_days(btyd: Btyd, features: pd.DataFrame, trained_days: int, log_c
     return np.where((gone < 1.0) & (days <= FARTHEST_DAYS), days, np.nan)
 
 
-def _hazard(btyd: Btyd, features: pd.DataFrame, days: int) -> Floats:
+def _hazard(btyd: Btyd, features: Customers, days: int) -> Floats:
     """Return -ln S(t), above 0."""
     alive, waiting, shape = _rhythm(btyd, features)
     exposure = shape * np.log1p(days / waiting)
@@ -69,6 +67,6 @@ def _hazard(btyd: Btyd, features: pd.DataFrame, days: int) -> Floats:
     return np.where(likely < HALF, -np.log1p(-np.minimum(likely, HALF)), far)
 
 
-def _rhythm(btyd: Btyd, features: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+def _rhythm(btyd: Btyd, features: Customers) -> tuple[Floats, Floats, Floats]:
     alive = np.maximum(btyd.probability_alive(features), LEAST_ALIVE)
-    return alive, btyd.alpha + features["T"].to_numpy(np.float64), btyd.r + features["frequency"].to_numpy(np.float64)
+    return alive, btyd.alpha + column(features, "T"), btyd.r + column(features, "frequency")

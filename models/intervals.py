@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,15 @@ class Spread:
 
     def _by_group(self, group: npt.NDArray[np.intp], read: Reading) -> Floats:
         found = np.empty(len(group))
-        for number, ratios in enumerate(self.log_ratios):
+        for number, ratios in enumerate(self._ratios):
             rows = group == number
-            found[rows] = read(np.asarray(ratios), rows)
+            if rows.any():
+                found[rows] = read(ratios, rows)
         return found
+
+    @cached_property
+    def _ratios(self) -> Floats:
+        return np.asarray(self.log_ratios)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists."""

@@ -16,10 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from configs.settings import Settings, TierPareto
-from models.tiers import Floats, Tiers, learn_thresholds, tiers_by_count
+from models.columns import Customers, Floats, column
+from models.tiers import Tiers, learn_thresholds, tiers_by_count
 
 PAST_VIEW_COLUMNS = ("rfm_segment", "abc_class", "lifecycle_stage", "past_spend_tier", "movement")
 Names = npt.NDArray[np.object_]
+Scores = npt.NDArray[np.intp]
 QUINTILES = (0.2, 0.4, 0.6, 0.8)
 ABC_POLICY = TierPareto(method="pareto", value_shares={"A": 0.80, "B": 0.15}, rest="C")
 
@@ -71,49 +73,46 @@ class PastViews:
     active_days: int
     lost_days: int
 
-    def apply(self, features: pd.DataFrame, predicted_tiers: npt.ArrayLike) -> pd.DataFrame:
-        """All views of every customer: columns ``PAST_VIEW_COLUMNS``, index of ``features``.
+    def apply(self, features: Customers, predicted_tiers: npt.ArrayLike) -> dict[str, Names]:
+        """All views of every customer, in their order: ``PAST_VIEW_COLUMNS``.
 
         ``features`` needs days_since_last_order, order_count, total_spend and T; ``predicted_tiers`` holds tier names
         in the same order.
         """
-        spend = features["total_spend"].to_numpy(np.float64)
+        spend = column(features, "total_spend")
         past_rank = self.spend_tiers.rank(spend)
-        views = {
+        return {
             "rfm_segment": self.rfm_segment(features),
             "abc_class": self.abc.assign(spend),
             "lifecycle_stage": self.lifecycle_stage(features),
             "past_spend_tier": np.asarray(self.spend_tiers.names, dtype=object)[past_rank],
             "movement": self._movement(past_rank, predicted_tiers),
         }
-        return pd.DataFrame(views, index=features.index, columns=list(PAST_VIEW_COLUMNS), dtype=object)
 
-    def rfm_scores(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Scores 1 to 5 (5 = best) in columns R, F, M: quintiles of days since the last order, orders, total spend."""
-        days, orders, spend = (features[name].to_numpy(np.float64) for name in _RFM_FEATURES)
-        scores = {
+    def rfm_scores(self, features: Customers) -> dict[str, Scores]:
+        """Scores 1 to 5 (5 = best) as R, F, M: quintiles of days since the last order, orders, total spend."""
+        days, orders, spend = (column(features, name) for name in _RFM_FEATURES)
+        return {
             "R": 5 - np.searchsorted(self.days_since_last_order, days, side="left"),
             "F": 1 + np.searchsorted(self.order_count, orders, side="left"),
             "M": 1 + np.searchsorted(self.total_spend, spend, side="left"),
         }
-        return pd.DataFrame(scores, index=features.index)
 
-    def rfm_segment(self, features: pd.DataFrame) -> Names:
+    def rfm_segment(self, features: Customers) -> Names:
         """Named segment of each customer: ``RFM_SEGMENTS`` at (R, mean of F and M rounded half up)."""
         scores = self.rfm_scores(features)
-        recency, frequency, monetary = (scores[name].to_numpy() for name in "RFM")
-        segments: Names = _SEGMENT_GRID[recency, (frequency + monetary + 1) // 2]
+        segments: Names = _SEGMENT_GRID[scores["R"], (scores["F"] + scores["M"] + 1) // 2]
         return segments
 
-    def lifecycle_stage(self, features: pd.DataFrame) -> Names:
+    def lifecycle_stage(self, features: Customers) -> Names:
         """Stage of each customer: new, active, dormant or lost.
 
         new: first purchase at most ``new_days`` before the cutoff; otherwise active: last order at most ``active_days``
         before it; dormant: at most ``lost_days``; lost: longer ago.
         """
-        days = features["days_since_last_order"].to_numpy(np.float64)
+        days = column(features, "days_since_last_order")
         # T counts from the last observed day, one day before the cutoff.
-        age = features["T"].to_numpy(np.float64) + 1.0
+        age = column(features, "T") + 1.0
         cases = [age <= self.new_days, days <= self.active_days, days <= self.lost_days]
         return np.select(cases, ["new", "active", "dormant"], "lost").astype(object)
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
+
+from features.catalog import GROUPS
+from models.columns import Floats
+
+GROUP_NAMES = tuple(group.name for group in GROUPS)
+"""The driver groups, in the order in which contributions stand."""
 
 PREDICTION_COLUMNS = (
     "predicted_value",
@@ -50,3 +58,26 @@ class Drivers:
     churn_average: float
     value: pd.DataFrame
     churn: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """``Drivers`` as plain arrays: customers x groups, in the order of ``GROUP_NAMES``."""
+
+    value_average: float
+    churn_average: float
+    value: Floats
+    churn: Floats
+
+    def table(self, customers: pd.Index[str]) -> Drivers:
+        """The same with the customers' ids."""
+        value, churn = (pd.DataFrame(parts, customers, list(GROUP_NAMES)) for parts in (self.value, self.churn))
+        return Drivers(self.value_average, self.churn_average, value, churn)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Predictions (``PREDICTION_COLUMNS``, by name) and drivers of the same customers, in their order."""
+
+    predictions: dict[str, npt.NDArray[Any]]
+    drivers: Contributions

@@ -19,13 +19,12 @@ BATCH_ROWS = 100_000
 """Bounds the memory: woodelf holds some arrays of a cell per row, and the result one per row and input."""
 
 
-def tree_shapley(booster: lgb.Booster, inputs: pd.DataFrame, *, threads: int) -> tuple[float, Floats]:
+def tree_shapley(booster: lgb.Booster, matrix: Floats, *, threads: int) -> tuple[float, Floats]:
     """Contributions of every input to the raw score (log-odds, or logarithm of the mean).
 
-    ``inputs`` is (customers x inputs), float64, NaN = missing, columns in the booster's order. Returns the base score and
+    ``matrix`` is (customers x inputs), float64, NaN = missing, columns in the booster's order. Returns the base score and
     a (customers x inputs) array with ``base + contributions.sum(axis=1) = raw score`` to 1e-9.
     """
-    matrix = inputs.to_numpy(np.float64)
     anybody = np.zeros((1, matrix.shape[1]))
     if len(matrix) <= FEW_ROWS:
         # LightGBM takes no empty table; the base is the same for everybody.
@@ -33,18 +32,19 @@ def tree_shapley(booster: lgb.Booster, inputs: pd.DataFrame, *, threads: int) ->
         return float(parts[0, -1]), parts[1:, :-1]
     base = float(_by_lightgbm(booster, anybody, threads)[0, -1])
     starts = range(0, len(matrix), BATCH_ROWS)
-    return base, np.vstack([_by_woodelf(booster, inputs.iloc[start : start + BATCH_ROWS]) for start in starts])
+    return base, np.vstack([_by_woodelf(booster, matrix[start : start + BATCH_ROWS]) for start in starts])
 
 
 def _by_lightgbm(booster: lgb.Booster, matrix: Floats, threads: int) -> Floats:
     return np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=threads), dtype=np.float64)
 
 
-def _by_woodelf(booster: lgb.Booster, inputs: pd.DataFrame) -> Floats:
+def _by_woodelf(booster: lgb.Booster, matrix: Floats) -> Floats:
     from woodelf import WoodelfExplainer
     from woodelf.core.cube_metric import ShapleyValues
     from woodelf.core.path_to_s_vectors.lts_recursive_p2s import LTSRecursivePathToSVectors
 
+    inputs = pd.DataFrame(matrix, columns=booster.feature_name())
     place = {name: number for number, name in enumerate(inputs.columns)}
     total = np.zeros((len(place), len(inputs)))
     of_leaf = np.empty(len(inputs))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, log_expit
 
-Floats = npt.NDArray[np.float64]
+from models.columns import Customers, Floats, column
 
 TREES = {
     "num_leaves": 15,
@@ -38,26 +38,26 @@ LEAST_LEAF, MOST_LEAF, LEAF_SHARE = 5, 300, 0.005
 class TwoPart:
     """Both boosters and the columns they read, in that order.
 
-    ``inputs`` in the methods is a frame that holds ``self.inputs`` among its columns.
+    ``inputs`` in the methods holds ``self.inputs`` among its columns.
     """
 
     inputs: tuple[str, ...]
     booster_purchase: lgb.Booster
     booster_value: lgb.Booster
 
-    def read(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        """The columns that the boosters read, in their order."""
-        return inputs[list(self.inputs)]
+    def matrix(self, inputs: Customers) -> Floats:
+        """The columns that the boosters read, in their order: (customers x inputs)."""
+        return np.ascontiguousarray(np.array([column(inputs, name) for name in self.inputs]).T)
 
-    def log_odds(self, inputs: pd.DataFrame, *, threads: int) -> Floats:
+    def log_odds(self, inputs: Customers, *, threads: int) -> Floats:
         """Log-odds of a purchase in the horizon as the trees say them, one per row; not calibrated."""
-        return _raw(self.booster_purchase, self.read(inputs), threads)
+        return raw_score(self.booster_purchase, self.matrix(inputs), threads)
 
-    def log_buyer_value(self, inputs: pd.DataFrame, *, threads: int) -> Floats:
+    def log_buyer_value(self, inputs: Customers, *, threads: int) -> Floats:
         """Logarithm of the expected net revenue in the horizon of a customer who buys in it."""
-        return _raw(self.booster_value, self.read(inputs), threads)
+        return raw_score(self.booster_value, self.matrix(inputs), threads)
 
-    def value(self, inputs: pd.DataFrame, log_odds: Floats, *, threads: int) -> Floats:
+    def value(self, inputs: Customers, log_odds: Floats, *, threads: int) -> Floats:
         """Expected net revenue in the horizon: probability of a purchase times the expected value of a buyer."""
         return np.exp(log_logistic(log_odds) + self.log_buyer_value(inputs, threads=threads))
 
@@ -96,5 +96,6 @@ def _boost(inputs: pd.DataFrame, target: Floats, objective: str, *, rounds: int,
     return lgb.train(parameters, rows, num_boost_round=rounds)
 
 
-def _raw(booster: lgb.Booster, inputs: pd.DataFrame, threads: int) -> Floats:
-    return np.asarray(booster.predict(inputs.to_numpy(np.float64), raw_score=True, num_threads=threads), dtype=np.float64)
+def raw_score(booster: lgb.Booster, matrix: Floats, threads: int) -> Floats:
+    """The sum of a booster's trees for each row of its inputs."""
+    return np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads), dtype=np.float64)

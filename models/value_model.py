@@ -8,14 +8,14 @@ the trees and q the same by BTYD. Then
     value_if_active = v / p                          value_at_risk = value_if_active * churn_risk
 
 so that value and churn can never contradict each other. z, ln(p m) and ln(p q) are sums of contributions, which become
-probability and money by the logarithmic mean (see ``ValueModel.drivers``). Other horizons than the trained one follow
+probability and money by the logarithmic mean (see ``ValueModel.explain``). Other horizons than the trained one follow
 ``models.horizons``, the interval ``models.intervals``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,25 +23,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from configs.errors import BundleError
-from features.catalog import CATALOG, FEATURE_NAMES, GROUPS
+from features.catalog import CATALOG, FEATURE_NAMES
 from models.btyd import Btyd, Customer
 from models.btyd_shapley import log_buyer_value_shapley, log_odds_shapley
-from models.giant_orders import tempered
+from models.columns import Columns, Customers, Floats, column, columns_of
+from models.giant_orders import tempered, tempered_columns
 from models.horizons import next_order_days, time_shape
 from models.intervals import HIGH, LOW, Spread
 from models.past_views import PastViews
-from models.prediction import PREDICTION_COLUMNS, Drivers
+from models.prediction import GROUP_NAMES, PREDICTION_COLUMNS, Contributions, Drivers, Explained
 from models.stacking import Stacking, btyd_log_odds
 from models.tiers import Tiers
 from models.tree_shapley import tree_shapley
-from models.two_part import TwoPart, log_logistic, logistic
+from models.two_part import TwoPart, log_logistic, logistic, raw_score
 
-Floats = npt.NDArray[np.float64]
 Curve = Callable[[Floats], Floats]
 NEAR = 1e-7
 
 BTYD_INPUTS = ("btyd_expected_purchases", "btyd_probability_alive", "btyd_expected_order_value")
-GROUP_NAMES = tuple(group.name for group in GROUPS)
 _GROUP_OF_INPUT = {
     **{feature.name: feature.group for feature in CATALOG},
     "btyd_expected_purchases": "order_history",
@@ -97,6 +96,23 @@ class Outlook:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What the models read of some customers, made once for predictions and drivers.
+
+    ``told``: the features as people are told; ``believed``: without the excess of giant orders; ``matrix``: what the boosters
+    read (customers x inputs).
+    """
+
+    told: Columns
+    believed: Columns
+    matrix: Floats
+    btyd_order_value: Floats
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+
+@dataclass(frozen=True)
 class ValueModel:
     """Everything a prediction needs. ``features`` in the methods is what ``features.customers.feature_frame`` gives.
 
@@ -127,38 +143,25 @@ class ValueModel:
         columns are not those the model was trained on, in that order. ValueError: ``horizon_days`` below 1.
         """
         asked = self._asked(horizon_days)
-        believed = self.believed(features)
-        seen = outlook(self.two_part, self.btyd, believed, self.horizon_days, threads=threads)
-        log_odds = seen.log_odds(self.stacking)
-        trained_value = self.blend.value(seen, log_odds)
-        tier = self.tiers.assign(trained_value)
-        shape = time_shape(self.btyd, believed, self.horizon_days, asked)
-        value, log_churn = trained_value * shape.value, log_logistic(-log_odds) * shape.hazard
-        churn_risk, probability = np.exp(log_churn), -np.expm1(log_churn)
-        if_active = value / probability
-        orders = np.maximum(probability, value / self.btyd.expected_order_value(believed))
-        days = next_order_days(self.btyd, believed, self.horizon_days, log_logistic(-log_odds))
-        group = self.spread.group(trained_value)
-        numbers = {
-            "predicted_value": value,
-            "purchase_probability": probability,
-            "churn_risk": churn_risk,
-            "value_if_active": if_active,
-            "value_at_risk": if_active * churn_risk,
-            "tier": tier,
-            "last_order_day": (as_of - features["days_since_last_order"].to_numpy()).astype(np.int64),
-            "order_count": features["order_count"].to_numpy().astype(np.int64),
-            "total_spend": features["total_spend"].to_numpy(),
-            "value_low": self.spread.quantile(LOW, churn_risk, if_active, group),
-            "value_high": self.spread.quantile(HIGH, churn_risk, if_active, group),
-            **self._tier_outlook(trained_value, log_odds, group),
-            "expected_orders": orders,
-            "expected_order_value": value / orders,
-            "next_order_day": as_of + days - 1.0,
-        }
-        views = self.past_views.apply(features, tier)
-        columns = {**numbers, **{name: views[name].to_numpy() for name in views.columns}}
-        return pd.DataFrame({name: columns[name] for name in PREDICTION_COLUMNS}, index=features.index)
+        return pd.DataFrame(self._predictions(self._known(columns_of(features)), as_of, asked, threads), index=features.index)
+
+    def drivers(self, features: pd.DataFrame, *, threads: int = 1, horizon_days: int | None = None) -> Drivers:
+        """Exact drivers of every customer's value and churn risk, as ``explain`` gives them."""
+        asked = self._asked(horizon_days)
+        return self._contributions(self._known(columns_of(features)), asked, threads).table(features.index)
+
+    def explain(self, features: Columns, *, as_of: int, threads: int = 1, horizon_days: int | None = None) -> Explained:
+        """What ``predict`` and ``drivers`` say, of and in plain arrays; a customer's numbers depend on nobody else.
+
+        Contributions to the log-odds are TreeSHAP's of the trees and the exact Shapley values of BTYD, by their slopes; those
+        to the logarithm of a buyer's value likewise. A contribution c to ln x becomes money by the logarithmic mean,
+        ``c * (x - x0) / (ln x - ln x0)``, where x0 is the average; those to the log-odds become probability, and parts of
+        ln p, by the same rule on their own scales. All are summed by driver group. For another horizon than the trained one
+        they follow the customer's curve (``models.horizons``), whose difference to the average one counts as order history.
+        """
+        asked = self._asked(horizon_days)
+        known = self._known(features)
+        return Explained(self._predictions(known, as_of, asked, threads), self._contributions(known, asked, threads))
 
     def _asked(self, horizon_days: int | None) -> int:
         if horizon_days is not None and horizon_days < 1:
@@ -169,6 +172,46 @@ class ValueModel:
         """The customers as the models see them, without the excess of giant orders. Raises BundleError as ``predict`` does."""
         check_columns(features)
         return tempered(features, self.order_limit)
+
+    def _known(self, features: Columns) -> Known:
+        check_columns(features)
+        believed = tempered_columns(features, self.order_limit)
+        inputs = _inputs(believed, self.btyd, self.horizon_days)
+        return Known(features, believed, self.two_part.matrix(inputs), inputs["btyd_expected_order_value"])
+
+    def _predictions(self, known: Known, as_of: int, asked: int, threads: int) -> dict[str, npt.NDArray[Any]]:
+        believed, told = known.believed, known.told
+        seen = _outlook(self.two_part, self.btyd, known, self.horizon_days, threads)
+        log_odds = seen.log_odds(self.stacking)
+        trained_value = self.blend.value(seen, log_odds)
+        tier = self.tiers.assign(trained_value)
+        shape = time_shape(self.btyd, believed, self.horizon_days, asked)
+        log_churn_trained = log_logistic(-log_odds)
+        value, log_churn = trained_value * shape.value, log_churn_trained * shape.hazard
+        churn_risk, probability = np.exp(log_churn), -np.expm1(log_churn)
+        if_active = value / probability
+        orders = np.maximum(probability, value / known.btyd_order_value)
+        days = next_order_days(self.btyd, believed, self.horizon_days, log_churn_trained)
+        group = self.spread.group(trained_value)
+        columns = {
+            "predicted_value": value,
+            "purchase_probability": probability,
+            "churn_risk": churn_risk,
+            "value_if_active": if_active,
+            "value_at_risk": if_active * churn_risk,
+            "tier": tier,
+            "last_order_day": (as_of - told["days_since_last_order"]).astype(np.int64),
+            "order_count": told["order_count"].astype(np.int64),
+            "total_spend": told["total_spend"],
+            "value_low": self.spread.quantile(LOW, churn_risk, if_active, group),
+            "value_high": self.spread.quantile(HIGH, churn_risk, if_active, group),
+            **self._tier_outlook(trained_value, log_odds, group),
+            "expected_orders": orders,
+            "expected_order_value": value / orders,
+            "next_order_day": as_of + days - 1.0,
+            **self.past_views.apply(told, tier),
+        }
+        return {name: columns[name] for name in PREDICTION_COLUMNS}
 
     def _tier_outlook(self, value: Floats, log_odds: Floats, group: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[Any]]:
         """How likely what is spent in the trained horizon lies in the tier, and whether its interval reaches another."""
@@ -182,24 +225,13 @@ class ValueModel:
             "uncertain": (self.tiers.rank(low) != rank) | (self.tiers.rank(high) != rank),
         }
 
-    def drivers(self, features: pd.DataFrame, *, threads: int = 1, horizon_days: int | None = None) -> Drivers:
-        """Exact drivers of every customer's value and churn risk.
-
-        Contributions to the log-odds are TreeSHAP's of the trees and the exact Shapley values of BTYD, by their slopes; those
-        to the logarithm of a buyer's value likewise. A contribution c to ln x becomes money by the logarithmic mean,
-        ``c * (x - x0) / (ln x - ln x0)``, where x0 is the average; those to the log-odds become probability, and parts of
-        ln p, by the same rule on their own scales. All are summed by driver group. For another horizon than the trained one
-        they follow the customer's curve (``models.horizons``), whose difference to the average one counts as order history.
-        """
-        asked = self._asked(horizon_days)
-        features = self.believed(features)
-        inputs = self.two_part.read(model_inputs(features, self.btyd, self.horizon_days))
-        odds, chance = self._chance_parts(features, inputs, threads)
+    def _contributions(self, known: Known, asked: int, threads: int) -> Contributions:
+        odds, chance = self._chance_parts(known, threads)
         log_odds = odds + chance.sum(axis=1)
         log_chance = chance * _mean_slope(log_logistic, _logistic_of_opposite, log_odds, odds)[:, None]
         log_churn = chance * _mean_slope(_log_churn, _log_churn_slope, log_odds, odds)[:, None]
-        average, value = self._value_parts(features, inputs, float(log_logistic(odds)), log_chance, threads)
-        own = time_shape(self.btyd, features, self.horizon_days, asked)
+        average, value = self._value_parts(known, float(log_logistic(odds)), log_chance, threads)
+        own = time_shape(self.btyd, known.believed, self.horizon_days, asked)
         usual = time_shape(self.btyd, self._reference_features(), self.horizon_days, asked)
         value = value * own.value[:, None]
         value[:, _RHYTHM] += average * (own.value - usual.value)
@@ -207,65 +239,67 @@ class ValueModel:
         log_churn = log_churn * own.hazard[:, None]
         log_churn[:, _RHYTHM] += _log_churn(np.array(odds)) * (own.hazard - usual.hazard)
         churn_average, churn = _money(log_average, log_churn)
+        return Contributions(average * float(usual.value[0]), churn_average, value, churn)
 
-        def frame(parts: Floats) -> pd.DataFrame:
-            return pd.DataFrame(parts, index=features.index, columns=list(GROUP_NAMES))
-
-        return Drivers(
-            value_average=average * float(usual.value[0]), churn_average=churn_average, value=frame(value), churn=frame(churn)
-        )
-
-    def _chance_parts(self, features: pd.DataFrame, inputs: pd.DataFrame, threads: int) -> tuple[float, Floats]:
+    def _chance_parts(self, known: Known, threads: int) -> tuple[float, Floats]:
         """Base and contributions (customers x groups) of the log-odds."""
-        base, trees = tree_shapley(self.two_part.booster_purchase, inputs, threads=threads)
-        btyd = log_odds_shapley(self.btyd, features, float(self.horizon_days), self.btyd_reference)
-        parts = self.stacking.trees * trees @ _by_group(inputs.columns, _GROUP_OF_INPUT)
-        parts += self.stacking.btyd * btyd.effects.to_numpy() @ _by_group(btyd.effects.columns, _GROUP_OF_BTYD)
-        parts[:, _RHYTHM] += self.stacking.one_time * is_one_time(features)
+        base, trees = tree_shapley(self.two_part.booster_purchase, known.matrix, threads=threads)
+        btyd = log_odds_shapley(self.btyd, known.believed, float(self.horizon_days), self.btyd_reference)
+        parts = self.stacking.trees * self._of_trees(trees) + self.stacking.btyd * _of_btyd(btyd.effects)
+        parts[:, _RHYTHM] += self.stacking.one_time * is_one_time(known.believed)
         return self.stacking.trees * base + self.stacking.btyd * btyd.base + self.stacking.intercept, parts
 
-    def _value_parts(
-        self, features: pd.DataFrame, inputs: pd.DataFrame, log_chance_average: float, log_chance: Floats, threads: int
-    ) -> tuple[float, Floats]:
+    def _value_parts(self, known: Known, log_chance_average: float, log_chance: Floats, threads: int) -> tuple[float, Floats]:
         """Average and contributions (customers x groups) of the value in the trained horizon, in money."""
-        base, trees = tree_shapley(self.two_part.booster_value, inputs, threads=threads)
-        btyd = log_buyer_value_shapley(self.btyd, features, float(self.horizon_days), self.btyd_reference)
+        base, trees = tree_shapley(self.two_part.booster_value, known.matrix, threads=threads)
+        btyd = log_buyer_value_shapley(self.btyd, known.believed, float(self.horizon_days), self.btyd_reference)
         log_chance = log_chance.copy()
-        log_chance[:, _RHYTHM] += np.log(self.blend.one_time) * is_one_time(features)
+        log_chance[:, _RHYTHM] += np.log(self.blend.one_time) * is_one_time(known.believed)
         average, total = 0.0, np.zeros_like(log_chance)
         for factor, log_average, parts in (
-            (self.blend.two_part, base, trees @ _by_group(inputs.columns, _GROUP_OF_INPUT)),
-            (self.blend.btyd, btyd.base, btyd.effects.to_numpy() @ _by_group(btyd.effects.columns, _GROUP_OF_BTYD)),
+            (self.blend.two_part, base, self._of_trees(trees)),
+            (self.blend.btyd, btyd.base, _of_btyd(btyd.effects)),
         ):
             of_model, money = _money(log_chance_average + log_average, log_chance + parts)
             average, total = average + factor * of_model, total + factor * money
         return average, total
 
-    def _reference_features(self) -> pd.DataFrame:
+    def _of_trees(self, contributions: Floats) -> Floats:
+        return _by_group(contributions.T, [_GROUP_OF_INPUT[name] for name in self.two_part.inputs])
+
+    def _reference_features(self) -> Columns:
         """The customer against whom BTYD is explained, as BTYD reads it."""
         reference = self.btyd_reference
-        return pd.DataFrame([{**asdict(reference), "order_value_mean": reference.monetary_value}])
+        money = np.array([reference.monetary_value])
+        history = {name: np.array([float(getattr(reference, name))]) for name in ("frequency", "recency", "T")}
+        return {**history, "monetary_value": money, "order_value_mean": money}
 
 
 def outlook(two_part: TwoPart, btyd: Btyd, features: pd.DataFrame, horizon_days: int, *, threads: int) -> Outlook:
     """What both models say of each customer in the trained horizon. Raises BundleError as ``model_inputs`` does."""
-    inputs = model_inputs(features, btyd, horizon_days)
-    horizon = float(horizon_days)
+    check_columns(features)
+    believed = columns_of(features)
+    inputs = _inputs(believed, btyd, horizon_days)
+    known = Known(believed, believed, two_part.matrix(inputs), inputs["btyd_expected_order_value"])
+    return _outlook(two_part, btyd, known, horizon_days, threads)
+
+
+def _outlook(two_part: TwoPart, btyd: Btyd, known: Known, horizon_days: int, threads: int) -> Outlook:
+    features, horizon = known.believed, float(horizon_days)
     # Whether the customer is alive cancels out of E[Y] / P(Y > 0), and may be too small to divide by.
     orders = btyd.purchases_if_alive(features, horizon) / btyd.purchase_probability_if_alive(features, horizon)
-    of_buyer = orders * inputs["btyd_expected_order_value"].to_numpy(np.float64)
     return Outlook(
-        margin=two_part.log_odds(inputs, threads=threads),
+        margin=raw_score(two_part.booster_purchase, known.matrix, threads),
         btyd_log_odds=btyd_log_odds(btyd.purchase_probability(features, horizon)),
-        log_trees=two_part.log_buyer_value(inputs, threads=threads),
-        log_btyd=np.log(np.maximum(of_buyer, np.finfo(np.float64).tiny)),
+        log_trees=raw_score(two_part.booster_value, known.matrix, threads),
+        log_btyd=np.log(np.maximum(orders * known.btyd_order_value, np.finfo(np.float64).tiny)),
         one_time=is_one_time(features),
     )
 
 
-def is_one_time(features: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def is_one_time(features: Customers) -> npt.NDArray[np.bool_]:
     """Whether each customer has bought on one day only."""
-    return np.asarray(features["frequency"].to_numpy(np.float64) == 0.0)
+    return np.asarray(column(features, "frequency") == 0.0)
 
 
 def model_inputs(features: pd.DataFrame, btyd: Btyd, horizon_days: int) -> pd.DataFrame:
@@ -274,22 +308,27 @@ def model_inputs(features: pd.DataFrame, btyd: Btyd, horizon_days: int) -> pd.Da
     Raises BundleError: the columns are not the catalog's, in its order. LightGBM itself would take them silently.
     """
     check_columns(features)
+    inputs = _inputs(columns_of(features), btyd, horizon_days)
+    return pd.DataFrame(np.column_stack(list(inputs.values())), index=features.index, columns=list(inputs))
+
+
+def _inputs(features: Columns, btyd: Btyd, horizon_days: int) -> Columns:
     predicted = (
         btyd.expected_purchases(features, float(horizon_days)),
         btyd.probability_alive(features),
         btyd.expected_order_value(features),
     )
-    block = np.column_stack([features.to_numpy(np.float64), *predicted])
-    return pd.DataFrame(block, index=features.index, columns=[*FEATURE_NAMES, *BTYD_INPUTS])
+    return {**features, **dict(zip(BTYD_INPUTS, predicted, strict=True))}
 
 
-def check_columns(features: pd.DataFrame) -> None:
+def check_columns(features: Customers) -> None:
     """Raise BundleError where the columns are not the catalog's, in its order."""
-    if tuple(features.columns) != FEATURE_NAMES:
-        strange = [name for name in features.columns if name not in FEATURE_NAMES][:5]
-        missing = [name for name in FEATURE_NAMES if name not in features.columns][:5]
+    found = tuple(features)
+    if found != FEATURE_NAMES:
+        strange = [name for name in found if name not in FEATURE_NAMES][:5]
+        missing = [name for name in FEATURE_NAMES if name not in found][:5]
         raise BundleError(
-            f"the model reads {len(FEATURE_NAMES)} features in a fixed order, found {features.shape[1]} columns "
+            f"the model reads {len(FEATURE_NAMES)} features in a fixed order, found {len(found)} columns "
             f"(missing: {missing or 'none'}, unknown: {strange or 'none'}): use features.customers.feature_frame"
         )
 
@@ -300,9 +339,19 @@ def btyd_value(inputs: pd.DataFrame) -> Floats:
     return value.to_numpy(np.float64)
 
 
-def _by_group(inputs: Iterable[str], groups: Mapping[str, str]) -> Floats:
-    """(inputs x groups) matrix of 0 and 1 that sums contributions by driver group."""
-    return np.array([[float(groups[name] == group) for group in GROUP_NAMES] for name in inputs])
+def _of_btyd(effects: Columns) -> Floats:
+    return _by_group(list(effects.values()), [_GROUP_OF_BTYD[name] for name in effects])
+
+
+def _by_group(contributions: Sequence[Floats] | Floats, groups: Sequence[str]) -> Floats:
+    """Sum contributions by driver group: (customers x groups).
+
+    One after the other: a matrix product sums in an order that depends on the number of customers.
+    """
+    parts = np.zeros((len(contributions[0]), len(GROUP_NAMES)))
+    for contribution, group in zip(contributions, groups, strict=True):
+        parts[:, GROUP_NAMES.index(group)] += contribution
+    return parts
 
 
 def _money(log_average: float, log_parts: Floats) -> tuple[float, Floats]:

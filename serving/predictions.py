@@ -8,27 +8,34 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from configs.days import date_of, day_number
 from features.catalog import CATALOG, GROUPS, Feature
 from features.phrases import money
+from models.columns import Columns, columns_of
 from models.intervals import LEVEL
+from models.prediction import GROUP_NAMES, Contributions, Drivers, Explained
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.prediction import Drivers
     from models.value_model import ValueModel
 
 VALUE_DECIMALS = 4
 CHURN_DECIMALS = 6
 PROBABILITY = "probability"
 What = Literal["value", "churn"]
+_Told = Mapping[str, Any]
+"""Drivers as their compact JSON says them."""
 
 # Below these an effect would read as 0.00, as 1.0 or as 0.0.
 _LEAST_MONEY, _WHOLE_POINTS, _LEAST_POINTS = 0.005, 0.95, 0.05
@@ -61,7 +68,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class CustomerScore:
-    """One customer's prediction as the store keeps it: the prediction columns and the drivers as compact JSON.
+    """One customer's prediction as the store keeps it: the prediction columns and the drivers.
+
+    Drivers are the compact JSON of the store, or unpacked where a score was never stored.
 
     What follows ``drivers`` is None in runs of older versions. ``tier_probability`` is also None for a customer who is
     held in a tier that is not ``tier_by_value``, ``next_order_day`` where no day can be named, and ``tier_since_day``
@@ -83,7 +92,7 @@ class CustomerScore:
     last_order_day: int
     order_count: int
     total_spend: float
-    drivers: str
+    drivers: str | StoredDrivers
     value_low: float | None = None
     value_high: float | None = None
     tier_probability: float | None = None
@@ -106,7 +115,7 @@ class Driver:
 
     def text(self, currency: str) -> str:
         """Say the driver in a sentence."""
-        phrase = HEADLINES[self.group].phrase(self.value, currency)
+        phrase = _phrase(self.group, self.value, currency)
         if self.what == "value":
             return value_sentence(phrase, self.effect, currency)
         return churn_sentence(phrase, self.effect)
@@ -157,9 +166,11 @@ def predictions_and_drivers(
 
     Values look ``terms.horizon_days`` ahead; tiers are by value alone, of the horizon that the model was trained for.
     """
-    horizon, day = terms.horizon_days, day_number(terms.as_of)
-    predictions = model.predict(features, as_of=day, threads=threads, horizon_days=horizon)
-    return predictions, model.drivers(features, threads=threads, horizon_days=horizon)
+    import pandas as pd
+
+    asked = {"as_of": day_number(terms.as_of), "horizon_days": terms.horizon_days}
+    found = model.explain(columns_of(features), threads=threads, **asked)
+    return pd.DataFrame(found.predictions, index=features.index), found.drivers.table(features.index)
 
 
 def predicted(model: ValueModel, features: pd.DataFrame, terms: Terms, *, threads: int = 1) -> Iterator[CustomerScore]:
@@ -176,12 +187,35 @@ def customer_scores(features: pd.DataFrame, predictions: pd.DataFrame, drivers: 
     Raises ValueError when a number is not finite or the frames do not belong together: both are bugs of the model.
     """
     ids = predictions.index.tolist()
-    if "tier_by_value" not in predictions:
-        predictions = predictions.assign(tier_by_value=predictions["tier"])
-    stored = {name: _checked(predictions, name) for name in SCORE_COLUMNS[1:] if name in predictions}
-    packed = _packed_drivers(features, drivers, ids)
-    columns: dict[str, Iterable[Any]] = {"tier_since_day": repeat(None, len(ids)), **stored, "drivers": packed}
-    for row in zip(ids, *(columns[name] for name in SCORE_COLUMNS[1:]), strict=True):
+    tables = (features, drivers.value, drivers.churn)
+    groups = (tuple(drivers.value.columns), tuple(drivers.churn.columns))
+    if groups != (GROUP_NAMES, GROUP_NAMES) or any(table.index.tolist() != ids for table in tables):
+        raise ValueError("predictions and drivers do not belong together")
+    value, churn = (table.to_numpy(dtype="float64") for table in (drivers.value, drivers.churn))
+    columns = {str(name): predictions[name].to_numpy() for name in predictions.columns}
+    contributions = Contributions(drivers.value_average, drivers.churn_average, value, churn)
+    yield from _scores(ids, columns_of(features), columns, contributions, _packed)
+
+
+def explained_scores(ids: Sequence[str], features: Columns, found: Explained) -> Iterator[CustomerScore]:
+    """Turn what a model says of customers, in plain arrays, into scores that no store will keep.
+
+    Raises ValueError as ``customer_scores`` does.
+    """
+    return _scores(ids, features, found.predictions, found.drivers, _unpacked)
+
+
+def _scores(
+    ids: Sequence[str],
+    features: Columns,
+    predictions: Mapping[str, npt.NDArray[Any]],
+    drivers: Contributions,
+    form: Callable[[_Told], str | StoredDrivers],
+) -> Iterator[CustomerScore]:
+    columns: dict[str, Iterable[Any]] = {name: _checked(column, name) for name, column in predictions.items()}
+    columns = {"tier_by_value": columns["tier"], "tier_since_day": repeat(None, len(ids)), **columns}
+    columns |= {"customer_id": ids, "drivers": map(form, _told(features, drivers))}
+    for row in zip(*(columns[name] for name in SCORE_COLUMNS), strict=True):
         yield CustomerScore(*row)
 
 
@@ -225,12 +259,15 @@ def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
 
 def stored_drivers(score: CustomerScore) -> StoredDrivers:
     """Read the compact drivers of a score."""
-    packed = json.loads(score.drivers)
+    return score.drivers if isinstance(score.drivers, StoredDrivers) else _unpacked(json.loads(score.drivers))
+
+
+def _unpacked(told: _Told) -> StoredDrivers:
     return StoredDrivers(
-        value_average=packed["average"]["value"],
-        churn_average=packed["average"]["churn"],
-        value=tuple(Driver("value", *driver) for driver in packed["value"]),
-        churn=tuple(Driver("churn", *driver) for driver in packed["churn"]),
+        value_average=told["average"]["value"],
+        churn_average=told["average"]["churn"],
+        value=tuple(Driver("value", *driver) for driver in told["value"]),
+        churn=tuple(Driver("churn", *driver) for driver in told["churn"]),
     )
 
 
@@ -261,6 +298,12 @@ def _iso(day: float | None) -> str | None:
 def _day(day: float) -> date:
     """The day that a number of days since 1970-01-01 falls in; far future days are the last one that a date can be."""
     return date_of(min(math.floor(day), _LAST_DAY))
+
+
+@lru_cache(maxsize=1 << 12)
+def _phrase(group: str, value: float | None, currency: str) -> str:
+    """Said twice of every customer: of the value and of the churn risk."""
+    return HEADLINES[group].phrase(value, currency)
 
 
 def value_sentence(phrase: str, effect: float, currency: str) -> str:
@@ -294,53 +337,44 @@ def _points_words(points: float) -> str:
     return f"{points:.1f} points" if points >= _LEAST_POINTS else "less than 0.1 points"
 
 
-def _checked(predictions: pd.DataFrame, name: str) -> list[Any]:
-    column = predictions[name]
-    if name in NUMBER_COLUMNS:
-        values = column.astype("float64")
-        if not values.map(math.isfinite).all():
-            raise ValueError(f"the model gave {name} that is not a finite number")
-        return values.tolist()
+def _checked(column: npt.NDArray[Any], name: str) -> list[Any]:
     if name in SPARSE_COLUMNS:
-        return [_number_or_none(number, name) for number in column.astype("float64").tolist()]
-    if name in WHOLE_COLUMNS:
-        return column.astype("int64").tolist()
-    if name in FLAG_COLUMNS:
-        return column.astype("bool").tolist()
-    return column.astype(str).tolist()
+        return _sparse(column, name)
+    kind: Any = np.int64 if name in WHOLE_COLUMNS else np.bool_ if name in FLAG_COLUMNS else np.object_
+    plain = _finite(column.astype(np.float64), name) if name in NUMBER_COLUMNS else column.astype(kind)
+    values: list[Any] = plain.tolist()
+    return values
 
 
-def _number_or_none(number: float, name: str) -> float | None:
-    if math.isinf(number):
+def _sparse(column: npt.NDArray[Any], name: str) -> list[float | None]:
+    numbers = column.astype(np.float64)
+    _finite(numbers[~np.isnan(numbers)], name)
+    return [None if math.isnan(number) else number for number in numbers.tolist()]
+
+
+def _finite(numbers: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
+    if not np.isfinite(numbers).all():
         raise ValueError(f"the model gave {name} that is not a finite number")
-    return None if math.isnan(number) else number
+    return numbers
 
 
-def _packed_drivers(features: pd.DataFrame, drivers: Drivers, ids: list[str]) -> Iterator[str]:
-    groups = list(drivers.value.columns)
-    if list(drivers.churn.columns) != groups or not ids == drivers.value.index.tolist() == drivers.churn.index.tolist():
-        raise ValueError("predictions and drivers do not belong together")
-    headlines = features.loc[ids, [HEADLINES[group].name for group in groups]].to_numpy(dtype="float64").tolist()
-    value = drivers.value.to_numpy(dtype="float64").tolist()
-    churn = drivers.churn.to_numpy(dtype="float64").tolist()
-    average = {"value": float(drivers.value_average), "churn": float(drivers.churn_average)}
-    for headline, amounts, points in zip(headlines, value, churn, strict=True):
-        known = [None if math.isnan(number) else number for number in headline]
-        yield json.dumps(
-            {
-                "average": average,
-                "value": _sorted_effects(groups, known, amounts, VALUE_DECIMALS),
-                "churn": _sorted_effects(groups, known, points, CHURN_DECIMALS),
-            },
-            separators=(",", ":"),
-            allow_nan=False,
-        )
+def _told(features: Columns, drivers: Contributions) -> Iterator[_Told]:
+    average = {"value": drivers.value_average, "churn": drivers.churn_average}
+    _finite(np.array(list(average.values())), "an average")
+    value, churn = (_finite(parts, "a driver").tolist() for parts in (drivers.value, drivers.churn))
+    facts = zip(*(_sparse(features[HEADLINES[group].name], "a fact") for group in GROUP_NAMES), strict=True)
+    for fact, amounts, points in zip(facts, value, churn, strict=True):
+        yield {
+            "average": average,
+            "value": _sorted_effects(fact, amounts, VALUE_DECIMALS),
+            "churn": _sorted_effects(fact, points, CHURN_DECIMALS),
+        }
 
 
-def _sorted_effects(
-    groups: list[str], headlines: list[float | None], effects: list[float], decimals: int
-) -> list[tuple[str, float | None, float]]:
-    rows = [
-        (group, value, round(effect, decimals) + 0.0) for group, value, effect in zip(groups, headlines, effects, strict=True)
-    ]
+def _sorted_effects(facts: Sequence[float | None], effects: list[float], decimals: int) -> list[tuple[str, float | None, float]]:
+    rows = [(group, fact, round(effect, decimals) + 0.0) for group, fact, effect in zip(GROUP_NAMES, facts, effects, strict=True)]
     return sorted(rows, key=lambda row: (-abs(row[2]), row[0]))
+
+
+def _packed(told: _Told) -> str:
+    return json.dumps(told, separators=(",", ":"), allow_nan=False)

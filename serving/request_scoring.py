@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
+import orjson
 import polars as pl
 
 from configs.days import day_number
@@ -21,9 +22,10 @@ from configs.settings import Settings
 from features.customers import feature_frame
 from features.netting import canonical, net_orders, sum_lines, with_history
 from features.prepared import PreparedPlan
-from serving.predictions import CustomerScore, Terms, predicted, terms_of, wire
-from serving.refusal import Fault, Refusal, json_bytes
-from serving.schemas import PredictionRequest, invalid
+from models.columns import columns_of
+from serving.predictions import CustomerScore, Terms, explained_scores, terms_of, wire
+from serving.refusal import Fault, Refusal
+from serving.schemas import PredictionRequest, against_rule
 
 if TYPE_CHECKING:
     from models.registry import LoadedModel
@@ -54,7 +56,7 @@ def answers(asked: Sequence[Asked], champion: LoadedModel, settings: Settings, *
     """Answer several requests in one pass of the model, each as if it were alone: the very bytes.
 
     One answer per request, in order: the JSON body ``{"predictions": [...]}``, its customers as in the request, or the
-    Refusal (400) that it deserves: an order on or after its ``as_of`` (``invalid_request``), a customer without a purchase
+    Refusal (422) that it deserves: an order on or after its ``as_of`` (``late_order``), a customer without a purchase
     before it (``no_purchase``), both with every path. What nobody foresaw is the answer of its own request alone.
 
     As in batch scoring, refunds before a customer's first purchase count nothing, and days whose refunds cancel their
@@ -98,7 +100,9 @@ def _together(asked: Sequence[Asked], champion: LoadedModel, settings: Settings,
     orders = _netting(settings.cleaning.zero_amount_orders, refunds=refunds).run(frame)
     features = feature_frame(nw.from_native(orders.lazy()), day_number(as_of))
     terms = terms_of(champion.model, as_of, str(champion.version), horizon_days)
-    scores = {score.customer_id: score for score in predicted(champion.model, features, terms, threads=threads)}
+    columns = columns_of(features)
+    found = champion.model.explain(columns, as_of=day_number(as_of), threads=threads, horizon_days=terms.horizon_days)
+    scores = {score.customer_id: score for score in explained_scores(list(features.index), columns, found)}
     return [
         found if isinstance(found, Refusal) else _answer(one.request, place, scores, terms)
         for place, (one, found) in enumerate(zip(asked, rows, strict=True))
@@ -123,7 +127,7 @@ def _rows(place: int, asked: Asked, settings: Settings) -> list[Row] | Refusal:
                 faults.append(Fault(path, f"is on or after as_of ({asked.as_of}), the first day not observed"))
             day = day_number(moment.date())
             rows.append((_key(place, index), order.order_id, moment, day, order.amount, order.items))
-    return invalid(faults) if faults else rows
+    return against_rule("late_order", faults) if faults else rows
 
 
 def _key(place: int, index: int) -> str:
@@ -136,14 +140,12 @@ def _answer(request: PredictionRequest, place: int, scores: Mapping[str, Custome
     if any(key not in scores for key in keys):
         return _not_bought([index for index, key in enumerate(keys) if key not in scores], terms.as_of)
     found = [replace(scores[key], customer_id=one.customer_id) for key, one in zip(keys, request.customers, strict=True)]
-    return json_bytes({"predictions": [wire(score, terms) for score in found]})
+    return orjson.dumps({"predictions": [wire(score, terms) for score in found]})
 
 
 def _not_bought(places: Sequence[int], as_of: date) -> Refusal:
     message = f"hold no purchase before as_of ({as_of}): nothing can be predicted"
-    faults = [Fault(f"customers[{place}].orders", message) for place in places]
-    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Refusal(400, "no_purchase", f"{faults[0].path} {message}{others}", faults)
+    return against_rule("no_purchase", [Fault(f"customers[{place}].orders", message) for place in places])
 
 
 def score_request(request: PredictionRequest, as_of: date, champion: LoadedModel, settings: Settings) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def test_any_parameters_give_finite_rising_predictions(
     assert ((likely >= 0) & (likely <= 1)).all()
     assert (likely <= curve[4] * (1 + 1e-9)).all(), "a probability above the expected number"
     for said in (log_odds_shapley, log_buyer_value_shapley):
-        assert np.isfinite(said(model, frame, 365.0, typical_customer(frame)).effects.to_numpy()).all()
+        assert np.isfinite(list(said(model, frame, 365.0, typical_customer(frame)).effects.values())).all()
 
 
 def test_horizons_may_differ_by_customer_and_rows_stand_alone() -> None:

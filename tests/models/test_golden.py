@@ -45,7 +45,7 @@ def test_all_kinds_of_histories_are_among_them(golden: dict[str, Any]) -> None:
 def test_most_leaves_are_reached(sample_model: ValueModel, golden: dict[str, Any], part: str) -> None:
     booster = getattr(sample_model.two_part, part)
     inputs = model_inputs(golden_features(golden), sample_model.btyd, sample_model.horizon_days)
-    reached = booster.predict(sample_model.two_part.read(inputs), pred_leaf=True)
+    reached = booster.predict(sample_model.two_part.matrix(inputs), pred_leaf=True)
     leaves = sum(tree["num_leaves"] for tree in booster.dump_model()["tree_info"])
     assert sum(len(np.unique(tree)) for tree in reached.T) > 0.6 * leaves
 
@@ -60,7 +60,7 @@ def test_a_flipped_leaf_is_caught(sample_model: ValueModel, golden: dict[str, An
     """The leaf of the first tree that most made-up customers reach, its sign flipped."""
     flipped = lgb.Booster(model_str=getattr(sample_model.two_part, part).model_to_string())
     inputs = model_inputs(golden_features(golden), sample_model.btyd, sample_model.horizon_days)
-    reached = np.asarray(flipped.predict(sample_model.two_part.read(inputs), pred_leaf=True), dtype=np.int64)
+    reached = np.asarray(flipped.predict(sample_model.two_part.matrix(inputs), pred_leaf=True), dtype=np.int64)
     leaf = int(np.bincount(reached[:, 0]).argmax())
     flipped.set_leaf_output(0, leaf, -flipped.get_leaf_output(0, leaf))
     damaged = replace(sample_model, two_part=replace(sample_model.two_part, **{part: flipped}))

@@ -63,7 +63,7 @@ def test_many_rows_get_what_lightgbm_gives(
 ) -> None:
     table = make(inputs)
     assert len(table) > FEW_ROWS
-    base, parts = tree_shapley(booster, table, threads=2)
+    base, parts = tree_shapley(booster, table.to_numpy(), threads=2)
     theirs = booster.predict(table.to_numpy(), pred_contrib=True)
     np.testing.assert_allclose(parts, theirs[:, :-1], rtol=0, atol=1e-9)
     np.testing.assert_allclose(base, theirs[:, -1], rtol=0, atol=1e-9)
@@ -72,43 +72,43 @@ def test_many_rows_get_what_lightgbm_gives(
 @pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, CUSTOMERS])
 def test_contributions_add_up_to_the_raw_score(booster: lgb.Booster, inputs: pd.DataFrame, rows: int) -> None:
     table = strange(inputs).iloc[:rows]
-    base, parts = tree_shapley(booster, table, threads=1)
+    base, parts = tree_shapley(booster, table.to_numpy(), threads=1)
     raw = booster.predict(table.to_numpy(), raw_score=True)
     np.testing.assert_allclose(base + parts.sum(axis=1), raw, rtol=0, atol=1e-9)
 
 
 def test_a_row_alone_gets_what_it_gets_among_many(booster: lgb.Booster, inputs: pd.DataFrame) -> None:
     table = strange(inputs)
-    base, parts = tree_shapley(booster, table, threads=1)
+    base, parts = tree_shapley(booster, table.to_numpy(), threads=1)
     for row in range(0, CUSTOMERS, 97):
-        alone_base, alone = tree_shapley(booster, table.iloc[[row]], threads=1)
+        alone_base, alone = tree_shapley(booster, table.iloc[[row]].to_numpy(), threads=1)
         assert alone_base == base
         np.testing.assert_allclose(alone[0], parts[row], rtol=0, atol=1e-9)
 
 
 def test_batches_change_nothing(booster: lgb.Booster, inputs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tree_shapley(booster, inputs, threads=1)[1]
+    whole = tree_shapley(booster, inputs.to_numpy(), threads=1)[1]
     monkeypatch.setattr(module, "BATCH_ROWS", 500)
-    np.testing.assert_allclose(tree_shapley(booster, inputs, threads=1)[1], whole, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(tree_shapley(booster, inputs.to_numpy(), threads=1)[1], whole, rtol=0, atol=1e-12)
 
 
 def test_nobody_has_no_contributions(booster: lgb.Booster, inputs: pd.DataFrame) -> None:
-    base, parts = tree_shapley(booster, inputs.iloc[:0], threads=1)
+    base, parts = tree_shapley(booster, inputs.iloc[:0].to_numpy(), threads=1)
     assert parts.shape == (0, inputs.shape[1])
-    assert base == tree_shapley(booster, inputs.iloc[:1], threads=1)[0]
+    assert base == tree_shapley(booster, inputs.iloc[:1].to_numpy(), threads=1)[0]
 
 
 def test_a_booster_that_could_learn_nothing_gives_its_base_to_everybody() -> None:
     same = pd.DataFrame({"a": np.ones(2400), "b": np.zeros(2400)})
     active = np.tile([1.0, 0.0, 0.0], 800)
     fitted = fit_two_part(same, active, active * 2.0, rounds=20, seed=1, threads=1)
-    base, parts = tree_shapley(fitted.booster_value, same, threads=1)
+    base, parts = tree_shapley(fitted.booster_value, same.to_numpy(), threads=1)
     assert not parts.any()
     assert base == pytest.approx(math.log(2.0))
 
 
 def test_nothing_is_printed(booster: lgb.Booster, inputs: pd.DataFrame, capfd: pytest.CaptureFixture[str]) -> None:
-    tree_shapley(booster, inputs, threads=1)
+    tree_shapley(booster, inputs.to_numpy(), threads=1)
     assert capfd.readouterr() == ("", "")
 
 
@@ -130,7 +130,7 @@ def test_contributions_are_shapley_values_of_the_path_dependent_game(small: tupl
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
     many = pd.concat([table] * 6)
     assert len(many) > FEW_ROWS
-    base, parts = tree_shapley(booster, many if path == "batch" else table.iloc[:5], threads=1)
+    base, parts = tree_shapley(booster, (many if path == "batch" else table.iloc[:5]).to_numpy(), threads=1)
     assert base == pytest.approx(sum(worth(tree, table.iloc[0], frozenset()) for tree in trees), abs=1e-12)
     for row in range(5):
         by_formula = [shapley(trees, table.iloc[row], player) for player in range(3)]

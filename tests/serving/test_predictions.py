@@ -28,7 +28,7 @@ from serving.predictions import (
     value_sentence,
     wire,
 )
-from serving.schemas import Prediction
+from serving.answers import Prediction
 
 MakeScores = Callable[..., list[CustomerScore]]
 BEFORE = (
@@ -217,7 +217,7 @@ def test_infinity_is_no_way_to_say_nothing(name: str) -> None:
 def test_a_driver_that_is_no_number_never_leaves_the_model() -> None:
     made = frames(3)
     made.drivers.value.loc["001", "recency"] = math.nan
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="a driver that is not a finite number"):
         made.scores()
 
 
