@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from configs.errors import NotFoundError, SettingsError
+from configs.errors import NotFoundError
 from serving import request_scoring, routes
 from serving.docs_page import DOCS_HEADERS, docs_page
 from serving.exports import Table, csv_chunks, xlsx_bytes
 from serving.guard import Asked, Handler
-from serving.list_query import PAGED, WHOLE, ListQuery, list_query
+from serving.list_query import MAX_SHEET_ROWS, PAGED, WHOLE, ListQuery, list_query
 from serving.lists import churn_risk_page, churn_risk_rows, list_table, wire_page
 from serving.live import Live
 from serving.metrics import METRICS_TYPE
-from serving.openapi import CSV_TYPE, XLSX_TYPE, openapi
+from serving.openapi import CSV_TYPE, XLSX_TYPE, Offer, openapi
 from serving.predictions import CustomerScore, wire
 from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, json_bytes
 from serving.routes import Route
-from serving.schemas import invalid, prediction_request
+from serving.schemas import against_rule, prediction_request
 from serving.store import ScoringRun, Store
-
-MAX_SHEET_ROWS = 50_000
 
 
 class Api:
@@ -110,7 +108,7 @@ class Api:
         )
         if min(rows, query.top or rows) > MAX_SHEET_ROWS:
             message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
-            raise invalid([Fault("query.top", message)])
+            raise against_rule("too_many_rows", [Fault("query.top", message)])
         body = await self._live.read(lambda: xlsx_bytes(table))
         return Response(body, media_type=XLSX_TYPE, headers=_download(f"{name}.xlsx"))
 
@@ -150,15 +148,25 @@ class Api:
 
     async def openapi(self, _: Asked) -> Response:
         """The contract, for programs."""
-        return json_response(openapi())
+        return json_response(openapi(self._offer()))
 
     async def docs(self, _: Asked) -> Response:
         """The contract, for people."""
-        return Response(docs_page(openapi()), media_type="text/html", headers={**PLAIN_HEADERS, **DOCS_HEADERS})
+        return Response(docs_page(openapi(self._offer())), media_type="text/html", headers={**PLAIN_HEADERS, **DOCS_HEADERS})
 
     async def home(self, _: Asked) -> Response:
         """To the page for people."""
         return Response(status_code=307, headers={"location": "/docs"})
+
+    def _offer(self) -> Offer:
+        """What is described: as far as it is known, where nothing is published or the keys cannot be read."""
+        tiers: tuple[str, ...] = ()
+        needs_key = True
+        with suppress(Refusal):
+            tiers = tuple(self._live.run().tier_names)
+        with suppress(Refusal):
+            needs_key = not self._live.keys().empty
+        return Offer(tiers, needs_key, self._live.serving().max_body_bytes)
 
 
 def _customer(store: Store, run: ScoringRun, customer_id: str, *, seen: bool) -> tuple[CustomerScore, bytes]:
@@ -175,13 +183,13 @@ def _customer(store: Store, run: ScoringRun, customer_id: str, *, seen: bool) ->
 
 @contextmanager
 def _query_faults(query: ListQuery, run: ScoringRun) -> Iterator[None]:
-    """Name the parameter that the list refused; its other parameters were checked before."""
+    """Name the parameter that the list refused: a tier that ``run`` has not, or a cursor whose run is gone."""
     try:
         yield
-    except (NotFoundError, SettingsError) as error:
-        unknown_tier = any(tier not in run.tier_names for tier in query.filters.tiers)
-        name = "tier" if unknown_tier and not isinstance(error, SettingsError) else "cursor"
-        raise Refusal(400, "invalid_request", str(error), [Fault(f"query.{name}", str(error))]) from None
+    except NotFoundError as error:
+        if any(tier not in run.tier_names for tier in query.filters.tiers):
+            raise Refusal(400, "invalid_request", str(error), [Fault("query.tier", str(error))]) from None
+        raise Refusal(404, "run_not_found", str(error), [Fault("query.cursor", str(error))]) from None
 
 
 def _download(name: str) -> dict[str, str]:

@@ -6,10 +6,8 @@ of an earlier page comes from the same run, even if a newer one has been publish
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
+import re
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,12 +19,21 @@ from configs.errors import NotFoundError, SettingsError, nearest
 from configs.settings import Settings
 from serving.exports import Column, Table
 from serving.predictions import CustomerScore, Driver, Terms, last_order, next_order, stored_drivers, value_interval
-from serving.store import Position, ScoringRun, Store
+from serving.store import MAX_ID_BYTES, Position, ScoringRun, Store
 
 CHURN_RISK = "churn-risk"
 PAGE_ROWS = 100
 MOST_PAGE_ROWS = 1_000
 EXPORT_BATCH_ROWS = 5_000
+CURSOR = re.compile(
+    r"[1-9][0-9]{0,17}\.[1-9][0-9]{0,11}"
+    r"\.(?:[0-689a-e][0-9a-f]{2}|[7f](?:[0-9a-e][0-9a-f]|f[0-9a-e]))[0-9a-f]{13}"
+    rf"\.(?:0[1-9a-f]|[1-9a-f][0-9a-f]){{1,{MAX_ID_BYTES}}}"
+)
+"""Run, rank, value at risk as a finite IEEE 754 number, customer id in UTF-8 without U+0000, the last two in hexadecimal.
+
+Whatever matches can be read: a place in the list of that run, if the run is kept.
+"""
 REASONS = 3
 LEAST_CHURN_REASON = 0.01
 LEAST_VALUE_REASON = 0.05
@@ -321,18 +328,13 @@ def _rows(store: Store, settings: Settings, filters: Filters, run: ScoringRun, t
 
 
 def _cursor(run: ScoringRun, row: ListRow) -> str:
-    place = json.dumps([run.run_id, row.value_at_risk.hex(), row.customer_id, row.rank], separators=(",", ":"))
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+    value = struct.pack(">d", row.value_at_risk).hex()
+    return f"{run.run_id}.{row.rank}.{value}.{row.customer_id.encode().hex()}"
 
 
 def _read_cursor(cursor: str) -> tuple[int, Position, int]:
-    try:
-        place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        run_id, value, customer_id, rank = place
-        value_at_risk = float.fromhex(value)
-        sound = type(run_id) is int and abs(run_id) < 2**62 and math.isfinite(value_at_risk)
-    except (ValueError, TypeError, binascii.Error, UnicodeError, OverflowError, RecursionError):
-        sound = False
-    if not sound or type(customer_id) is not str or type(rank) is not int:
+    if not CURSOR.fullmatch(cursor):
         raise SettingsError("the cursor is none that a page of this list gave; start again without it")
-    return run_id, Position(value_at_risk, customer_id), rank
+    run_id, rank, value, customer_id = cursor.split(".")
+    [value_at_risk] = struct.unpack(">d", bytes.fromhex(value))
+    return int(run_id), Position(value_at_risk, bytes.fromhex(customer_id).decode(errors="replace")), int(rank)

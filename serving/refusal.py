@@ -10,9 +10,13 @@ from typing import Any, Literal
 Code = Literal[
     "invalid_request",
     "invalid_json",
+    "late_order",
     "no_purchase",
+    "repeated_customer",
+    "too_many_rows",
     "not_found",
     "customer_not_found",
+    "run_not_found",
     "method_not_allowed",
     "payload_too_large",
     "unsupported_media_type",

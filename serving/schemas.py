@@ -1,14 +1,15 @@
-"""What goes over the wire: requests are checked with these models, answers are described by them in the OpenAPI page.
+"""What requests are checked with, and described by in the OpenAPI page: no unknown field, no text for a number, no NaN.
 
-Requests are strict: no unknown field, no text for a number, no NaN. Answers are built by ``serving.predictions`` and by
-``serving.lists``; the tests hold them against the models here.
+Every text that is refused breaks the pattern that the page gives, so whoever keeps to the page is never told of a malformed
+request (400). What no schema can say, such as that an order must be before ``as_of``, is a rule (422).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -24,28 +25,26 @@ MAX_ID_LENGTH = 500
 MAX_AMOUNT = 1e9
 MAX_HORIZON_DAYS = 36_500
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?")
-_YEARS = range(1900, 2200)
+# Days that there are, from 1900-01-01 to 2199-12-31: months of 31, 30 and 28 days, and 29 February of leap years.
+_MONTH_DAYS = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])"
+_LEAP_YEARS = "(?:19|20|21)(?:0[48]|[2468][048]|[13579][26])|2000"
+_DAYS = f"(?:(?:19|20|21)[0-9]{{2}}-(?:{_MONTH_DAYS})|(?:{_LEAP_YEARS})-02-29)"
+_HOURS = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+DAY = re.compile(_DAYS)
+MOMENT = re.compile(rf"{_DAYS}(?:[T ]{_HOURS}(?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?(?:Z|[+-]{_HOURS})?)?")
+NOT_BLANK = "^[^\\u0000]*[^\\u0000\\t\\n\\r ][^\\u0000]*$"
 
 
 def _day(text: str) -> str:
-    if not _DAY.fullmatch(text) or not _is_moment(text):
+    if not DAY.fullmatch(text):
         raise ValueError("must be a day as YYYY-MM-DD, from 1900-01-01 to 2199-12-31")
     return text
 
 
 def _moment(text: str) -> str:
-    if not _MOMENT.fullmatch(text) or not _is_moment(text):
+    if not MOMENT.fullmatch(text):
         raise ValueError("must be a day (2011-05-01) or an ISO time (2011-05-01T09:30:00, with or without +02:00 or Z)")
     return text
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).year in _YEARS
-    except ValueError:
-        return False
 
 
 def _identifier(text: str) -> str:
@@ -56,14 +55,19 @@ def _identifier(text: str) -> str:
     return text
 
 
-Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH), AfterValidator(_identifier)]
-Day = Annotated[str, AfterValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_ID_LENGTH, json_schema_extra={"pattern": NOT_BLANK}),
+    AfterValidator(_identifier),
+]
+Day = Annotated[str, AfterValidator(_day), WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{DAY.pattern}$"})]
 Moment = Annotated[
     str,
     AfterValidator(_moment),
     WithJsonSchema({
-        "type": "string", "pattern": f"^{_MOMENT.pattern}$", "examples": ["2011-05-01", "2011-05-01T09:30:00+01:00"],
-        "description": "A day, or a time: an offset is turned into the business time zone.",
+        "type": "string", "pattern": f"^{MOMENT.pattern}$",
+        "description": "A day (2011-05-01), or a time (2011-05-01T09:30:00): an offset (Z, +02:00) is turned into the business "
+        "time zone.",
     }),
 ]  # fmt: skip
 Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON_DAYS)]
@@ -94,7 +98,7 @@ class Customer(_Request):
     """One customer with all orders before ``as_of``."""
 
     customer_id: Identifier
-    orders: Annotated[list[Order], Field(min_length=1)]
+    orders: Annotated[list[Order], Field(min_length=1, max_length=MAX_ORDERS)]
 
 
 class PredictionRequest(_Request):
@@ -119,7 +123,8 @@ class PredictionRequest(_Request):
 def prediction_request(document: Any) -> PredictionRequest:
     """Check a parsed body.
 
-    Raises Refusal (400, ``invalid_request``): every fault with its path; a customer given twice; too many orders.
+    Raises Refusal: 400 (``invalid_request``) with every fault and its path; 422 (``repeated_customer``): a customer given
+    twice; 413: too many orders.
     """
     try:
         request = PredictionRequest.model_validate(document)
@@ -130,18 +135,28 @@ def prediction_request(document: Any) -> PredictionRequest:
         first = seen.setdefault(customer.customer_id, index)
         if first != index:
             message = f"is the same as customers[{first}].customer_id: give each customer once, with all orders"
-            raise invalid([Fault(f"customers[{index}].customer_id", message)])
+            raise against_rule("repeated_customer", [Fault(f"customers[{index}].customer_id", message)])
     if sum(len(customer.orders) for customer in request.customers) > MAX_ORDERS:
-        raise invalid([Fault("customers", f"hold more than {MAX_ORDERS:,} orders; send the customers in several requests")])
+        fault = Fault("customers", f"hold more than {MAX_ORDERS:,} orders; send the customers in several requests")
+        raise _refusal(413, "payload_too_large", [fault])
     return request
 
 
-def invalid(faults: Any) -> Refusal:
-    """Make one refusal out of faults; the first is the message."""
+def invalid(faults: Iterable[Fault]) -> Refusal:
+    """Refuse what is not made as the OpenAPI page says (400); the first fault is the message."""
+    return _refusal(400, "invalid_request", faults)
+
+
+def against_rule(code: Code, faults: Iterable[Fault]) -> Refusal:
+    """Refuse what is made as the OpenAPI page says and yet cannot be answered (422); the first fault is the message."""
+    return _refusal(422, code, faults)
+
+
+def _refusal(status: int, code: Code, faults: Iterable[Fault]) -> Refusal:
     faults = tuple(faults)
     first = f"{faults[0].path} {faults[0].message}".strip()
     message = first if len(faults) == 1 else f"{first} (and {len(faults) - 1} more)"
-    return Refusal(400, "invalid_request", message, faults)
+    return Refusal(status, code, message, faults)
 
 
 def _fault(error: Any) -> Fault:
@@ -175,228 +190,3 @@ def _fields_at(location: tuple[str | int, ...]) -> list[str]:
     models: dict[int, type[_Request]] = {1: PredictionRequest, 3: Customer}
     model = models.get(len(location), Order)
     return list(model.model_fields)
-
-
-# ------------------------------------------------------------------------------------------------------------- answers
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Driver(_Answer):
-    """What one group of facts about the customer does to a prediction."""
-
-    feature: str
-    group: str
-    value: float | None = Field(description="The feature's own value; null where it is not defined for this customer.")
-    unit: str
-    effect: float = Field(description="Signed part of the prediction, in effect_unit.")
-    effect_unit: str = Field(description='The currency, or "probability".')
-    text: str
-
-
-class Drivers(_Answer):
-    """Largest effect first. Average + sum of all effects = the prediction."""
-
-    value: list[Driver]
-    churn: list[Driver]
-
-
-class Average(_Answer):
-    """Where the drivers start from."""
-
-    predicted_value: float
-    churn_risk: float
-
-
-Movement = Literal["up", "same", "down"]
-Stage = Literal["new", "active", "dormant", "lost"]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-Grade = Literal["A", "B", "C", "D"]
-
-
-class ValueInterval(_Answer):
-    """Within which the customer's spending in the horizon lies, with a probability of ``level``."""
-
-    low: float
-    high: float
-    level: Share
-
-
-class Prediction(_Answer):
-    """One customer's prediction over the horizon ``[as_of, horizon_end)``.
-
-    What an older version did not predict is null in the runs that it scored.
-    """
-
-    customer_id: str
-    as_of: Day
-    horizon_days: int
-    horizon_end: Day
-    currency: str
-    model_version: str
-    grade: Grade | None = Field(description="How good the model is, A to D; null where it was not graded.")
-    tier: str
-    tier_by_value: str = Field(description="The tier by value alone; another one where the customer is held in tier.")
-    tier_since: Day | None = Field(description="Day of the first scoring run of this tier; null where there was none.")
-    tier_probability: Share | None = Field(
-        description="That what is spent lies within the tier's bounds; null where the customer is held in it."
-    )
-    uncertain: bool | None = Field(description="The interval reaches beyond the tier.")
-    past_spend_tier: str
-    movement: Movement
-    predicted_value: float
-    value_interval: ValueInterval | None
-    purchase_probability: Share
-    churn_risk: Share
-    value_if_active: float
-    value_at_risk: float
-    expected_orders: float | None = Field(description="expected_orders x expected_order_value = predicted_value")
-    expected_order_value: float | None
-    next_order: Day | None = Field(
-        description="The first day by whose end the customer has ordered with a probability of one half; null where none is."
-    )
-    lifecycle_stage: Stage
-    rfm_segment: str
-    abc_class: Literal["A", "B", "C"]
-    average: Average
-    drivers: Drivers
-
-
-class Predictions(_Answer):
-    """The answer to POST /v1/predictions: one prediction for each customer, in the order of the request."""
-
-    predictions: list[Prediction]
-
-
-class _Terms(_Answer):
-    as_of: Day
-    horizon_days: int
-    horizon_end: Day
-    currency: str
-    model_version: str
-    grade: Grade | None
-
-
-class ListRow(_Answer):
-    """One customer of the list; ``reasons`` are sentences, strongest first."""
-
-    rank: int
-    customer_id: str
-    tier: str
-    churn_risk: Share
-    risk_band: str
-    predicted_value: float
-    value_interval: ValueInterval | None
-    uncertain: bool | None
-    value_at_risk: float
-    last_order: Day
-    days_since_last_order: int
-    next_order: Day | None
-    lifecycle_stage: Stage
-    rfm_segment: str
-    past_spend_tier: str
-    movement: Movement
-    reasons: list[str]
-    action: str = Field(description="From the playbook in the settings; empty where it is silent.")
-
-
-_Texts = list[str]
-_Rows = list[ListRow]
-
-
-class ChurnRiskPage(_Terms):
-    """One page of the churn-risk list. All pages that follow each other by cursor are of one scoring run."""
-
-    list: Literal["churn-risk"]
-    scoring_run: int
-    tiers: _Texts = Field(description="The tiers asked for; empty for all.")
-    min_risk: Share
-    total: int = Field(description="Customers of the whole list.")
-    customers: _Rows
-    next_cursor: str | None = Field(description="Ask again with it for the next page; null on the last.")
-
-
-class TierCount(_Answer):
-    """One tier; ``predicted_value`` and ``value_at_risk`` are sums, the mean is null in an empty tier."""
-
-    tier: str
-    customers: int
-    predicted_value: float
-    mean_churn_risk: Share | None
-    value_at_risk: float
-
-
-class MovementCell(_Answer):
-    """How many customers of one past-spend tier are in one predicted tier."""
-
-    past_spend_tier: str
-    tier: str
-    customers: int
-    predicted_value: float
-
-
-class TiersView(_Terms):
-    """The tiers of the published run, best first; empty movement cells are left out."""
-
-    scored_at: str
-    customers: int
-    tier_horizon_days: int = Field(description="The horizon that the tiers are of: what the model was trained for.")
-    held: int = Field(description="Customers who are kept in another tier than their value alone would give.")
-    tiers: list[TierCount]
-    movement: list[MovementCell]
-
-
-class TierLimit(_Answer):
-    """From which predicted value on (inclusive) a customer is in the tier; null for the last, which takes the rest."""
-
-    tier: str
-    from_value: float | None
-
-
-class ModelView(_Answer):
-    """The champion: what it predicts, and from where each tier begins, best first."""
-
-    model_version: str
-    grade: Grade | None
-    horizon_days: int
-    currency: str
-    tiers: list[TierLimit]
-    features: list[str]
-
-
-class ErrorDetail(_Answer):
-    """One thing that is wrong, and where."""
-
-    path: str
-    message: str
-
-
-class ErrorBody(_Answer):
-    """What went wrong: ``code`` for programs, ``message`` for people."""
-
-    code: Code
-    message: str
-    details: list[ErrorDetail]
-
-
-class Error(_Answer):
-    """The one shape of every failure."""
-
-    error: ErrorBody
-
-
-class State(_Answer):
-    """The answer of /livez."""
-
-    status: Literal["ok"]
-
-
-class Readiness(_Answer):
-    """The answer of /readyz: ``degraded`` where it serves on with what it has, and ``faults`` say what it could not pick up."""
-
-    status: Literal["ok", "degraded"]
-    faults: list[str]

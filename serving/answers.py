@@ -1,0 +1,233 @@
+"""What answers are described by in the OpenAPI page; the tests hold every answer of the service against it.
+
+Answers are built by ``serving.predictions``, ``serving.lists`` and ``serving.views``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from serving.refusal import Code
+
+Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Movement = Literal["up", "same", "down"]
+Stage = Literal["new", "active", "dormant", "lost"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Grade = Literal["A", "B", "C", "D"]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Driver(_Answer):
+    """What one group of facts about the customer does to a prediction."""
+
+    feature: str
+    group: str
+    value: float | None = Field(description="The feature's own value; null where it is not defined for this customer.")
+    unit: str
+    effect: float = Field(description="Signed part of the prediction, in effect_unit.")
+    effect_unit: str = Field(description='The currency, or "probability".')
+    text: str
+
+
+class Drivers(_Answer):
+    """Largest effect first. Average + sum of all effects = the prediction."""
+
+    value: list[Driver]
+    churn: list[Driver]
+
+
+class Average(_Answer):
+    """Where the drivers start from."""
+
+    predicted_value: float
+    churn_risk: float
+
+
+class ValueInterval(_Answer):
+    """Within which the customer's spending in the horizon lies, with a probability of ``level``."""
+
+    low: float
+    high: float
+    level: Share
+
+
+class Prediction(_Answer):
+    """One customer's prediction over the horizon ``[as_of, horizon_end)``.
+
+    What an older version did not predict is null in the runs that it scored.
+    """
+
+    customer_id: str
+    as_of: Day
+    horizon_days: int
+    horizon_end: Day
+    currency: str
+    model_version: str
+    grade: Grade | None = Field(description="How good the model is, A to D; null where it was not graded.")
+    tier: str
+    tier_by_value: str = Field(description="The tier by value alone; another one where the customer is held in tier.")
+    tier_since: Day | None = Field(description="Day of the first scoring run of this tier; null where there was none.")
+    tier_probability: Share | None = Field(
+        description="That what is spent lies within the tier's bounds; null where the customer is held in it."
+    )
+    uncertain: bool | None = Field(description="The interval reaches beyond the tier.")
+    past_spend_tier: str
+    movement: Movement
+    predicted_value: float
+    value_interval: ValueInterval | None
+    purchase_probability: Share
+    churn_risk: Share
+    value_if_active: float
+    value_at_risk: float
+    expected_orders: float | None = Field(description="expected_orders x expected_order_value = predicted_value")
+    expected_order_value: float | None
+    next_order: Day | None = Field(
+        description="The first day by whose end the customer has ordered with a probability of one half; null where none is."
+    )
+    lifecycle_stage: Stage
+    rfm_segment: str
+    abc_class: Literal["A", "B", "C"]
+    average: Average
+    drivers: Drivers
+
+
+class Predictions(_Answer):
+    """The answer to POST /v1/predictions: one prediction for each customer, in the order of the request."""
+
+    predictions: list[Prediction]
+
+
+class _Terms(_Answer):
+    as_of: Day
+    horizon_days: int
+    horizon_end: Day
+    currency: str
+    model_version: str
+    grade: Grade | None
+
+
+class ListRow(_Answer):
+    """One customer of the list; ``reasons`` are sentences, strongest first."""
+
+    rank: int
+    customer_id: str
+    tier: str
+    churn_risk: Share
+    risk_band: str
+    predicted_value: float
+    value_interval: ValueInterval | None
+    uncertain: bool | None
+    value_at_risk: float
+    last_order: Day
+    days_since_last_order: int
+    next_order: Day | None
+    lifecycle_stage: Stage
+    rfm_segment: str
+    past_spend_tier: str
+    movement: Movement
+    reasons: list[str]
+    action: str = Field(description="From the playbook in the settings; empty where it is silent.")
+
+
+_Texts = list[str]
+_Rows = list[ListRow]
+
+
+class ChurnRiskPage(_Terms):
+    """One page of the churn-risk list. All pages that follow each other by cursor are of one scoring run."""
+
+    list: Literal["churn-risk"]
+    scoring_run: int
+    tiers: _Texts = Field(description="The tiers asked for; empty for all.")
+    min_risk: Share
+    total: int = Field(description="Customers of the whole list.")
+    customers: _Rows
+    next_cursor: str | None = Field(description="Ask again with it for the next page; null on the last.")
+
+
+class TierCount(_Answer):
+    """One tier; ``predicted_value`` and ``value_at_risk`` are sums, the mean is null in an empty tier."""
+
+    tier: str
+    customers: int
+    predicted_value: float
+    mean_churn_risk: Share | None
+    value_at_risk: float
+
+
+class MovementCell(_Answer):
+    """How many customers of one past-spend tier are in one predicted tier."""
+
+    past_spend_tier: str
+    tier: str
+    customers: int
+    predicted_value: float
+
+
+class TiersView(_Terms):
+    """The tiers of the published run, best first; empty movement cells are left out."""
+
+    scored_at: Moment
+    customers: int
+    tier_horizon_days: int = Field(description="The horizon that the tiers are of: what the model was trained for.")
+    held: int = Field(description="Customers who are kept in another tier than their value alone would give.")
+    tiers: list[TierCount]
+    movement: list[MovementCell]
+
+
+class TierLimit(_Answer):
+    """From which predicted value on (inclusive) a customer is in the tier; null for the last, which takes the rest."""
+
+    tier: str
+    from_value: float | None
+
+
+class ModelView(_Answer):
+    """The champion: what it predicts, and from where each tier begins, best first."""
+
+    model_version: str
+    grade: Grade | None
+    horizon_days: int
+    currency: str
+    tiers: list[TierLimit]
+    features: list[str]
+
+
+class ErrorDetail(_Answer):
+    """One thing that is wrong, and where."""
+
+    path: str
+    message: str
+
+
+class ErrorBody(_Answer):
+    """What went wrong: ``code`` for programs, ``message`` for people."""
+
+    code: Code
+    message: str
+    details: list[ErrorDetail]
+
+
+class Error(_Answer):
+    """The one shape of every failure."""
+
+    error: ErrorBody
+
+
+class State(_Answer):
+    """The answer of /livez."""
+
+    status: Literal["ok"]
+
+
+class Readiness(_Answer):
+    """The answer of /readyz: ``degraded`` where it serves on with what it has, and ``faults`` say what it could not pick up."""
+
+    status: Literal["ok", "degraded"]
+    faults: list[str]
