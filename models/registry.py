@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from configs.errors import BundleError, RegistryError, nearest
 from configs.settings import Environment
+from models.known_champion import known_champion, registry_stamp, remember_champion
 from models.manifest import verified_texts
 
 if TYPE_CHECKING:
@@ -149,9 +150,11 @@ def champion(environment: Environment) -> LoadedModel:
 
 def champion_version(client: MlflowClient, environment: Environment) -> Registered:
     """The champion's version. Raises RegistryError: there is none yet, or the registry cannot be reached."""
+    stamp = registry_stamp(environment)
     found = with_alias(client, environment, CHAMPION)
     if found is None:
         raise RegistryError(f"there is no champion model yet: {_way_to_one(with_alias(client, environment, CHALLENGER))}")
+    remember_champion(environment, stamp, found.version, found.source)
     return found
 
 
@@ -165,18 +168,28 @@ def check_champion(environment: Environment) -> None:
 
     Raises RegistryError: the registry cannot be reached. BundleError: a file is damaged, or this version cannot use it.
     """
+    known = known_champion(environment)
+    if known is not None:
+        version, folder = known
+        _verify(folder, version, str(folder))
+        return
     url = environment.tracking_url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         return
-    found = with_alias(open_tracking(environment), environment, CHAMPION)
-    if found is None:
-        return
-    with fetched(environment, found.source) as folder:
-        try:
-            verified_texts(folder)
-        except BundleError as error:
-            reason = str(error).replace(str(folder), _masked(found.source))
-            raise BundleError(f"the champion, version {found.version}, cannot be served: {reason}") from None
+    client, stamp = open_tracking(environment), registry_stamp(environment)
+    found = with_alias(client, environment, CHAMPION)
+    if found is not None:
+        remember_champion(environment, stamp, found.version, found.source)
+        with fetched(environment, found.source) as folder:
+            _verify(folder, found.version, _masked(found.source))
+
+
+def _verify(folder: Path, version: str, address: str) -> None:
+    try:
+        verified_texts(folder)
+    except BundleError as error:
+        reason = str(error).replace(str(folder), address)
+        raise BundleError(f"the champion, version {version}, cannot be served: {reason}") from None
 
 
 def _way_to_one(challenger: Registered | None) -> str:

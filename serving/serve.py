@@ -48,11 +48,20 @@ def run_server(host: str, port: int, settings_path: Path) -> None:
 
 @contextmanager
 def _champion_checked() -> Iterator[None]:
-    """Verify the champion's files beside what is done in the block. Raises BundleError at its end: one is damaged.
+    """Verify the champion's files beside what is done in the block. Raises BundleError, at its end at the latest: one is damaged.
 
-    In a process of its own, so that the server need not keep what verifying takes. Where a registry does not answer in time,
-    the service starts all the same: it goes on asking by itself.
+    Where MLflow has to be asked for them, in a process of its own, so that the server need not keep what that takes. Where a
+    registry does not answer in time, the service starts all the same: it goes on asking by itself.
     """
+    from configs.settings import Environment
+    from models.known_champion import known_champion
+    from models.registry import check_champion
+
+    environment = Environment.read()
+    if known_champion(environment) is not None:
+        check_champion(environment)
+        yield
+        return
     # -P: a folder of the user's named models is not ours.
     command = [sys.executable, "-P", "-m", "models.champion_check"]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

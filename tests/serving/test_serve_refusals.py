@@ -21,7 +21,7 @@ from configs.settings import Environment
 from foretier import app
 from models.bundle import Origin, save_bundle
 from models.manifest import CHECKSUM, MANIFEST, checksum
-from models.registry import BUNDLE_FOLDER, check_champion, move_champion, open_tracking, register_bundle
+from models.registry import BUNDLE_FOLDER, MODEL_NAME, check_champion, move_champion, open_tracking, register_bundle
 from serving.key_store import KeyStore
 from serving.keys import new_key
 
@@ -120,6 +120,20 @@ def test_a_damaged_champion_is_not_served_and_a_whole_one_is(
     assert not home.exists()
 
 
+def test_a_champion_that_is_known_is_verified_without_mlflow(
+    new_home: NewHome, home: Path, state: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = new_home()
+    bundle = registered(served, state)
+    check_champion(Environment.read({"FORETIER_HOME": str(served)}))
+    (bundle / "value.txt").unlink()
+    monkeypatch.setenv("FORETIER_HOME", str(served))
+    monkeypatch.setattr(sys, "executable", str(home / "no-python"))  # no other process can be started
+    result = CliRunner().invoke(app, ["serve", "--port", str(free_port())])
+    assert result.exit_code == 2, result.output
+    assert f"the champion, version 1, cannot be served: {bundle / 'value.txt'} cannot be read" in result.stderr
+
+
 def test_what_cannot_be_served_is_told_with_where_it_lies(new_home: NewHome, state: Any) -> None:
     home = new_home()
     environment = Environment.read({"FORETIER_HOME": str(home)})
@@ -128,11 +142,16 @@ def test_what_cannot_be_served_is_told_with_where_it_lies(new_home: NewHome, sta
     check_champion(environment)
     manifest = json.loads((bundle / MANIFEST).read_text())
     del manifest[CHECKSUM]
-    for changed, said in (({"format": 1}, "expected bundle format 2, found 1"), ({"features": ["x"]}, "other features")):
+    # In the second round MLflow is asked again: the registry was written to.
+    for where, changed, said in (
+        (bundle, {"format": 1}, "expected bundle format 2, found 1"),
+        (bundle.as_uri(), {"features": ["x"]}, "other features"),
+    ):
         other = manifest | changed
         (bundle / MANIFEST).write_text(json.dumps({**other, CHECKSUM: checksum(other)}))
-        with pytest.raises(BundleError, match=f"the champion, version 1, cannot be served: {bundle.as_uri()}.*{said}"):
+        with pytest.raises(BundleError, match=f"the champion, version 1, cannot be served: {where}.*{said}"):
             check_champion(environment)
+        open_tracking(environment).set_registered_model_tag(MODEL_NAME, "told", said)
     shutil.rmtree(bundle)
     with pytest.raises(RegistryError):
         check_champion(environment)
