@@ -87,7 +87,7 @@ class KeyRing:
         return not self.records
 
     def open_at(self, address: str) -> bool:
-        """Tell whether who asks at this IP address of the server needs no key: loopback, while no key was ever created."""
+        """Tell whether a request over this IP address needs no key: it is loopback, and no key was ever created."""
         return self.empty and is_loopback(address)
 
     def caller(self, authorization: bytes | None, now: datetime) -> Key | None:
