@@ -85,9 +85,15 @@ class ListPage:
 
 
 def churn_risk_page(
-    store: Store, settings: Settings, filters: Filters, *, limit: int = PAGE_ROWS, cursor: str | None = None
+    store: Store,
+    settings: Settings,
+    filters: Filters,
+    *,
+    limit: int = PAGE_ROWS,
+    cursor: str | None = None,
+    run: ScoringRun | None = None,
 ) -> ListPage:
-    """Give one page of the churn-risk list of the published run, or of the run that ``cursor`` belongs to.
+    """Give one page of the churn-risk list of the run that ``cursor`` belongs to, else of ``run``, else of the published run.
 
     Raises NotFoundError: no published run, an unknown tier (the nearest is named), a run that is no longer kept.
     Raises SettingsError: a limit, risk or cursor that is none.
@@ -95,7 +101,8 @@ def churn_risk_page(
     if not 1 <= limit <= MOST_PAGE_ROWS:
         raise SettingsError(f"limit must be from 1 to {MOST_PAGE_ROWS}, found {limit}")
     run_id, position, rank = (None, None, 0) if cursor is None else _read_cursor(cursor)
-    run = _run(store, run_id)
+    if run is None or run_id not in (None, run.run_id):
+        run = _run(store, run_id)
     check_filters(filters, run)
     _, scores = store.page(run_id=run.run_id, tiers=filters.tiers, min_risk=filters.min_risk, limit=limit + 1, after=position)
     rows = tuple(

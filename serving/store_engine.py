@@ -15,9 +15,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from configs.addresses import without_password
 from configs.errors import StoreError
+from serving.store_postgres import postgres_engine, prepare_scorers_session
 
-CONNECT_SECONDS = 10
 BUSY_SECONDS = 30
+WRITERS_CACHE_KB = 131_072  # the index of a run's values, which are written in any order, stays in memory
 WRITES = "foretier_writes"
 # Any two fixed numbers: PostgreSQL keeps advisory locks by number, one space for all programs of a database.
 SCHEMA_LOCK = 0x666F7265
@@ -44,12 +45,12 @@ def store_address(url: str) -> URL:
     return address
 
 
-def open_engine(address: URL) -> sa.Engine:
-    """Make the engine of a store; connects to nothing yet."""
-    if address.get_backend_name() == "sqlite":
-        return _sqlite_engine(address)
-    arguments = {} if "connect_timeout" in address.query else {"connect_timeout": CONNECT_SECONDS}
-    return sa.create_engine(address, connect_args=arguments, pool_pre_ping=True, hide_parameters=True)
+def open_engine(address: URL, answer_seconds: float | None = None) -> sa.Engine:
+    """Make the engine of a store; connects to nothing yet.
+
+    A PostgreSQL that takes longer than ``answer_seconds`` over one statement is an error; SQLite has nobody to wait for.
+    """
+    return _sqlite_engine(address) if address.get_backend_name() == "sqlite" else postgres_engine(address, answer_seconds)
 
 
 def _sqlite_engine(address: URL) -> sa.Engine:
@@ -126,15 +127,18 @@ def scorer_connection(engine: sa.Engine) -> Iterator[sa.Connection]:
     Raises StoreError when another scorer is writing.
     """
     with engine.connect().execution_options(**{WRITES: True}) as connection:
+        connection.detach()  # what is set for it, and PostgreSQL's lock, belong to the session: it must not go back to the pool
         if engine.dialect.name == "sqlite":
             with closing(_locked_file(engine.url, "scoring", wait_seconds=0)):
+                raw: Any = connection.connection.dbapi_connection
+                raw.execute(f"PRAGMA cache_size = -{WRITERS_CACHE_KB}")
                 yield connection
             return
-        connection.detach()  # the lock belongs to the session: it must not go back to the pool
         with connection.begin():
             lock = sa.func.pg_try_advisory_lock(SCORER_LOCK, _schema_number())
             if not connection.execute(sa.select(lock)).scalar_one():
                 raise _busy()
+            prepare_scorers_session(connection)
         try:
             yield connection
         finally:
@@ -184,7 +188,9 @@ def _what_happened(error: Exception, address: URL) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if not isinstance(cause, sqlite3.Error | psycopg.Error):
         return f"cannot be used: {type(cause).__name__}"
-    # Details and contexts of PostgreSQL quote rows; its primary message does not.
+    if isinstance(cause, psycopg.DataError):  # even its primary message may quote the value
+        return f"refused a value: {type(cause).__name__}"
+    # Details and contexts of PostgreSQL quote rows; otherwise its primary message does not.
     diagnosis = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
     lines = (diagnosis or str(cause)).strip().splitlines()
     message = lines[0] if lines else type(cause).__name__

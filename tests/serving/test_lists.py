@@ -143,6 +143,21 @@ def test_a_cursor_stays_with_its_run(store: Store, run: ScoringRun, make_scores:
         churn_risk_page(store, SETTINGS, Filters(), cursor=first.next_cursor)
 
 
+def test_a_list_that_began_before_a_newer_run_ends_whole(
+    store: Store, run: ScoringRun, make_scores: MakeScores, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, first = all_rows(store), churn_risk_page(store, SETTINGS, EVERYONE, limit=50)
+    monkeypatch.setattr("serving.lists.EXPORT_BATCH_ROWS", 9)
+    of, rows = churn_risk_rows(store, SETTINGS, EVERYONE)
+    begun = [next(rows) for _ in range(5)]
+    newer = publish(store, make_scores(IDS, seed=2), keep_runs=1)
+    assert (of, [*begun, *rows]) == (run, whole)
+    second = churn_risk_page(store, SETTINGS, EVERYONE, limit=100, cursor=first.next_cursor, run=newer)
+    assert (second.run, [*first.rows, *second.rows]) == (run, whole)
+    assert list(churn_risk_rows(store, SETTINGS, EVERYONE, run=run)[1]) == whole
+    assert churn_risk_page(store, SETTINGS, EVERYONE, limit=120, run=run).rows == tuple(whole)
+
+
 @pytest.mark.usefixtures("run")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: __import__("base64").urlsafe_b64encode(raw).decode()))
