@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import narwhals as nw
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import ColumnError
+from features.array_steps import Array
+from features.arrays import ArrayPlan
 from features.catalog import CATALOG, FEATURE_NAMES
 from features.engine import enough_memory
-from features.netting import HISTORY_COLUMNS
-from features.prepared import PreparedPlan
+from features.netting import HISTORY_COLUMNS, TYPED_COLUMNS, ZeroRule, net_orders
 from features.sums import sums, terms
 
+Floats = npt.NDArray[np.float64]
 NEEDED = ("customer_id", "order_day", "amount", "items", *HISTORY_COLUMNS)
 """The columns of the canonical orders that the features read."""
 
@@ -49,7 +52,7 @@ def feature_frame(orders: nw.LazyFrame[Any], cutoff: int) -> pd.DataFrame:
 
     Raises ColumnError: a column is missing. InputError: too little memory.
     """
-    table = _collect(orders, cutoff)
+    table: pa.Table = customer_features(orders, cutoff).collect(backend="pyarrow").to_native()
     order = pc.sort_indices(table["customer_id"]).to_numpy()
     block = np.empty((len(FEATURE_NAMES), table.num_rows))
     for row, name in zip(block, FEATURE_NAMES, strict=True):
@@ -58,18 +61,28 @@ def feature_frame(orders: nw.LazyFrame[Any], cutoff: int) -> pd.DataFrame:
     return pd.DataFrame(block.T, index=customers, columns=list(FEATURE_NAMES), copy=False)
 
 
-def _collect(orders: nw.LazyFrame[Any], cutoff: int) -> pa.Table:
-    if orders.implementation.is_polars():
-        _check(orders.collect_schema().names())
-        rows: pl.DataFrame = orders.select(*NEEDED).to_native().collect()
-        return _prepared(cutoff, tuple(rows.schema.items())).run(rows).to_arrow()
-    return customer_features(orders, cutoff).collect(backend="pyarrow").to_native()
+def features_of_rows(
+    rows: Mapping[str, Array], cutoff: int, *, zero_amount_orders: ZeroRule = "purchase"
+) -> tuple[Array, dict[str, Floats]]:
+    """``net_orders`` and ``customer_features`` of a few customers, in process: what one HTTP request needs.
+
+    ``rows`` holds ``TYPED_COLUMNS`` as numbers: ``customer_id`` any whole number, ``order_id`` the rank of the order's name
+    (``features.netting.order_name``) among all, ``ordered_at`` in microseconds, ``items`` NaN where not known. Returns
+    the customers with a purchase before ``cutoff``, ascending, and their columns in the order of ``FEATURE_NAMES``.
+    """
+    found = _plan_of_rows(cutoff, zero_amount_orders).run(rows)
+    customers = found.pop("customer_id")
+    return customers, {name: np.broadcast_to(column, len(customers)) for name, column in found.items()}
 
 
 @lru_cache(maxsize=64)
-def _prepared(cutoff: int, schema: tuple[tuple[str, pl.DataType], ...]) -> PreparedPlan:
-    """The plan of one cutoff for Polars, kept: requests of one day share it."""
-    return PreparedPlan(lambda orders: customer_features(orders, cutoff), pl.Schema(schema))
+def _plan_of_rows(cutoff: int, zero_amount_orders: ZeroRule) -> ArrayPlan:
+    """Kept: requests of one day share it."""
+    return ArrayPlan(
+        lambda rows: customer_features(net_orders(rows, zero_amount_orders=zero_amount_orders), cutoff),
+        TYPED_COLUMNS,
+        nullable=("items",),
+    )
 
 
 @lru_cache(maxsize=256)

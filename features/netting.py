@@ -14,6 +14,7 @@ import narwhals as nw
 MONEY_UNIT = 10_000
 """All sums of money and items are made in ten-thousandths."""
 
+ZeroRule = Literal["purchase", "reject"]
 TYPED_COLUMNS = ("customer_id", "order_id", "ordered_at", "order_day", "amount", "items")
 HISTORY_COLUMNS = ("first_order_day", "previous_order_day", "spend_before")
 ORDER_COLUMNS = (*TYPED_COLUMNS, *HISTORY_COLUMNS)
@@ -22,7 +23,7 @@ _NEVER = 2**31 - 1
 _DAY = ("customer_id", "order_day")
 
 
-def net_orders(rows: nw.LazyFrame[Any], *, zero_amount_orders: Literal["purchase", "reject"] = "purchase") -> nw.LazyFrame[Any]:
+def net_orders(rows: nw.LazyFrame[Any], *, zero_amount_orders: ZeroRule = "purchase") -> nw.LazyFrame[Any]:
     """Make canonical orders of typed rows, in no particular order.
 
     ``rows`` holds ``customer_id`` text, ``order_id`` text or null, ``ordered_at`` naive timestamp, ``order_day`` int,
@@ -74,7 +75,7 @@ def is_zero_order() -> nw.Expr:
     return (nw.col("_units") == 0) & (nw.col("_refund_lines") == 0)
 
 
-def net_days(orders: nw.LazyFrame[Any], *, zero_amount_orders: Literal["purchase", "reject"] = "purchase") -> nw.LazyFrame[Any]:
+def net_days(orders: nw.LazyFrame[Any], *, zero_amount_orders: ZeroRule = "purchase") -> nw.LazyFrame[Any]:
     """Net the refunds of each (customer, day) that holds any.
 
     A day that nets below zero becomes one refund, a day that nets to zero becomes nothing, another day keeps its orders

@@ -1,46 +1,33 @@
-"""Predictions for customers that bring their own orders: the same steps as batch scoring, on Polars, in process.
+"""Predictions for customers that bring their own orders: the same steps as batch scoring, on arrays, in process.
 
-``net_orders`` -> ``feature_frame`` -> the champion -> ``serving.predictions``: nothing is implemented twice, so the
+``net_orders`` -> ``customer_features`` -> the champion -> ``serving.predictions``: nothing is implemented twice, so the
 numbers are those of batch scoring of the same orders. Requests that came at the same time go that way together.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-import narwhals as nw
+import numpy as np
+import numpy.typing as npt
 import orjson
-import polars as pl
 
 from configs.days import day_number
 from configs.settings import Settings
-from features.customers import feature_frame
-from features.netting import canonical, net_orders, sum_lines, with_history
-from features.prepared import PreparedPlan
-from models.columns import columns_of
+from features.customers import features_of_rows
 from serving.predictions import CustomerScore, Terms, explained_scores, terms_of, wire
 from serving.refusal import Fault, Refusal
-from serving.schemas import PredictionRequest, against_rule
+from serving.schemas import Customer, PredictionRequest, against_rule
 
 if TYPE_CHECKING:
     from models.registry import LoadedModel
+    from models.value_model import ValueModel
 
-ROW_SCHEMA = pl.Schema(
-    [
-        ("customer_id", pl.String()),
-        ("order_id", pl.String()),
-        ("ordered_at", pl.Datetime("us")),
-        ("order_day", pl.Int64()),
-        ("amount", pl.Float64()),
-        ("items", pl.Float64()),
-    ]
-)
-Row = tuple[str, str | None, datetime, int, float, float | None]
 Answer = bytes | Refusal | Exception
 
 
@@ -50,6 +37,14 @@ class Asked:
 
     request: PredictionRequest
     as_of: date
+
+
+@dataclass(frozen=True, slots=True)
+class _CustomerRows:
+    """One customer with the time of each order in the business time zone."""
+
+    customer: Customer
+    moments: list[datetime]
 
 
 def answers(asked: Sequence[Asked], champion: LoadedModel, settings: Settings, *, threads: int = 1) -> list[Answer]:
@@ -89,68 +84,66 @@ def _apart(
 
 
 def _together(asked: Sequence[Asked], champion: LoadedModel, settings: Settings, threads: int) -> list[Answer]:
-    """Answer requests of one day and horizon; customers go by the place of their request and their place in it."""
+    """Answer requests of one day and horizon."""
     as_of, horizon_days = asked[0].as_of, asked[0].request.horizon_days
-    rows = [_rows(place, one, settings) for place, one in enumerate(asked)]
-    sound = [row for found in rows if not isinstance(found, Refusal) for row in found]
-    if not sound:
-        return [found for found in rows if isinstance(found, Refusal)]
-    frame = pl.DataFrame(sound, schema=ROW_SCHEMA, orient="row")
-    refunds = any(row[4] < 0 for row in sound)
-    orders = _netting(settings.cleaning.zero_amount_orders, refunds=refunds).run(frame)
-    features = feature_frame(nw.from_native(orders.lazy()), day_number(as_of))
+    rows = [_order_rows(one, settings.zone) for one in asked]
     terms = terms_of(champion.model, as_of, str(champion.version), horizon_days)
-    columns = columns_of(features)
-    found = champion.model.explain(columns, as_of=day_number(as_of), threads=threads, horizon_days=terms.horizon_days)
-    scores = {score.customer_id: score for score in explained_scores(list(features.index), columns, found)}
-    return [
-        found if isinstance(found, Refusal) else _answer(one.request, place, scores, terms)
-        for place, (one, found) in enumerate(zip(asked, rows, strict=True))
-    ]
+    customers = [row for found in rows if not isinstance(found, Refusal) for row in found]
+    scores = iter(_scores(customers, champion.model, terms, settings, threads))
+    return [found if isinstance(found, Refusal) else _answer(list(islice(scores, len(found))), terms) for found in rows]
 
 
-@cache
-def _netting(zero_amount_orders: Literal["purchase", "reject"], *, refunds: bool) -> PreparedPlan:
-    """``net_orders``, without its middle step where there is nothing to net: a quarter of the time."""
-    if refunds or zero_amount_orders == "reject":
-        return PreparedPlan(lambda rows: net_orders(rows, zero_amount_orders=zero_amount_orders), ROW_SCHEMA)
-    return PreparedPlan(lambda rows: canonical(with_history(sum_lines(rows))), ROW_SCHEMA)
-
-
-def _rows(place: int, asked: Asked, settings: Settings) -> list[Row] | Refusal:
-    zone, rows, faults = settings.zone, [], []
-    for index, customer in enumerate(asked.request.customers):
-        for number, order in enumerate(customer.orders):
-            moment = order.moment(zone)
-            if moment.date() >= asked.as_of:
-                path = f"customers[{index}].orders[{number}].ordered_at"
-                faults.append(Fault(path, f"is on or after as_of ({asked.as_of}), the first day not observed"))
-            day = day_number(moment.date())
-            rows.append((_key(place, index), order.order_id, moment, day, order.amount, order.items))
+def _order_rows(asked: Asked, zone: ZoneInfo) -> list[_CustomerRows] | Refusal:
+    rows, faults = [], []
+    for place, customer in enumerate(asked.request.customers):
+        moments = [order.moment(zone) for order in customer.orders]
+        rows.append(_CustomerRows(customer, moments))
+        late = (index for index, moment in enumerate(moments) if moment.date() >= asked.as_of)
+        message = f"is on or after as_of ({asked.as_of}), the first day not observed"
+        faults += [Fault(f"customers[{place}].orders[{index}].ordered_at", message) for index in late]
     return against_rule("late_order", faults) if faults else rows
 
 
-def _key(place: int, index: int) -> str:
-    """A customer among all requests: two of them may ask for the same id."""
-    return f"{place}/{index}"
+def _scores(
+    customers: Sequence[_CustomerRows], model: ValueModel, terms: Terms, settings: Settings, threads: int
+) -> list[CustomerScore | None]:
+    """The score of each customer; None without a purchase. A customer goes by the place: two requests may hold one id."""
+    cutoff = day_number(terms.as_of)
+    bought, features = features_of_rows(_columns(customers), cutoff, zero_amount_orders=settings.cleaning.zero_amount_orders)
+    found: list[CustomerScore | None] = [None] * len(customers)
+    if not len(bought):
+        return found
+    explained = model.explain(features, as_of=cutoff, threads=threads, horizon_days=terms.horizon_days)
+    ids = [customers[place].customer.customer_id for place in bought.tolist()]
+    for place, score in zip(bought.tolist(), explained_scores(ids, features, explained), strict=True):
+        found[place] = score
+    return found
 
 
-def _answer(request: PredictionRequest, place: int, scores: Mapping[str, CustomerScore], terms: Terms) -> bytes | Refusal:
-    keys = [_key(place, index) for index in range(len(request.customers))]
-    if any(key not in scores for key in keys):
-        return _not_bought([index for index, key in enumerate(keys) if key not in scores], terms.as_of)
-    found = [replace(scores[key], customer_id=one.customer_id) for key, one in zip(keys, request.customers, strict=True)]
-    return orjson.dumps({"predictions": [wire(score, terms) for score in found]})
+def _columns(customers: Sequence[_CustomerRows]) -> dict[str, npt.NDArray[Any]]:
+    """The orders as ``features_of_rows`` takes them, NaN where items are not known."""
+    orders = [order for one in customers for order in one.customer.orders]
+    moments = [moment for one in customers for moment in one.moments]
+    # As features.netting.order_name: without an id, all rows of a customer at one time are one order.
+    names = [order.order_id or moment.isoformat() for order, moment in zip(orders, moments, strict=True)]
+    rank = {name: place for place, name in enumerate(sorted(set(names)))}
+    return {
+        "customer_id": np.repeat(np.arange(len(customers)), [len(one.moments) for one in customers]),
+        "order_id": np.array([rank[name] for name in names], dtype=np.int64),
+        "ordered_at": np.array(moments, dtype="datetime64[us]").astype(np.int64),
+        "order_day": np.array([day_number(moment) for moment in moments], dtype=np.int64),
+        "amount": np.array([order.amount for order in orders], dtype=np.float64),
+        "items": np.array([order.items for order in orders], dtype=np.float64),
+    }
+
+
+def _answer(scores: Sequence[CustomerScore | None], terms: Terms) -> bytes | Refusal:
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        return _not_bought([place for place, score in enumerate(scores) if score is None], terms.as_of)
+    return orjson.dumps({"predictions": [wire(score, terms) for score in known]})
 
 
 def _not_bought(places: Sequence[int], as_of: date) -> Refusal:
     message = f"hold no purchase before as_of ({as_of}): nothing can be predicted"
     return against_rule("no_purchase", [Fault(f"customers[{place}].orders", message) for place in places])
-
-
-def score_request(request: PredictionRequest, as_of: date, champion: LoadedModel, settings: Settings) -> dict[str, Any]:
-    """Answer one request as a document. Raises Refusal as ``answers`` gives it."""
-    [answer] = answers([Asked(request, as_of)], champion, settings)
-    if isinstance(answer, Exception):
-        raise answer
-    return dict(json.loads(answer))
