@@ -78,7 +78,7 @@ _KEY = "key"
 def _with_security(route: Route, operation: dict[str, Any], offer: Offer) -> dict[str, Any]:
     if route.scope is None:
         return {**operation, "security": []}
-    said = f"Needs an API key with the scope {route.scope}."
+    said = f"Needs an API key with the scope {route.scope}" + ("." if offer.needs_key else ", but none on loopback at present.")
     security: list[dict[str, Any]] = [{_KEY: []}] if offer.needs_key else [{_KEY: []}, {}]
     return {**operation, "security": security, "description": f"{operation.get('description', '')} {said}".strip()}
 

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from configs.errors import nearest
 from serving.refusal import Code, Fault, Refusal
@@ -47,6 +47,11 @@ def _moment(text: str) -> str:
     return text
 
 
+def _whole(number: Any) -> Any:
+    """To a JSON schema 90.0 is an integer."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _identifier(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not hold the character U+0000")
@@ -70,7 +75,7 @@ Moment = Annotated[
         "time zone.",
     }),
 ]  # fmt: skip
-Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON_DAYS)]
+Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON_DAYS), BeforeValidator(_whole)]
 Money = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, allow_inf_nan=False)]
 
 
@@ -98,7 +103,7 @@ class Customer(_Request):
     """One customer with all orders before ``as_of``."""
 
     customer_id: Identifier
-    orders: Annotated[list[Order], Field(min_length=1, max_length=MAX_ORDERS)]
+    orders: Annotated[list[Order], Field(min_length=1)]
 
 
 class PredictionRequest(_Request):
