@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -24,8 +25,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ColumnError
+from features.arrays import ArrayPlan
 from features.catalog import FEATURE_NAMES
-from features.customers import customer_features, feature_frame
+from features.customers import NEEDED, customer_features, feature_frame
 from features.netting import net_orders
 from features.sums import HALF_LIVES, WINDOWS
 
@@ -40,6 +42,21 @@ def day(text: str) -> int:
 
 def canonical(rows: pl.DataFrame) -> pl.DataFrame:
     return net_orders(nw.from_native(rows.lazy())).to_native().collect()
+
+
+@lru_cache
+def recorded(cutoff: int) -> ArrayPlan:
+    nullable = ("items", "previous_order_day", "spend_before")
+    return ArrayPlan(lambda orders: customer_features(orders, cutoff), NEEDED, nullable=nullable)
+
+
+def on_arrays(orders: pl.DataFrame, cutoff: int) -> pd.DataFrame:
+    ids = sorted(set(orders["customer_id"]))
+    rank = {each: place for place, each in enumerate(ids)}
+    numbers = orders.with_columns(customer_id=pl.col("customer_id").replace_strict(rank, return_dtype=pl.Int64))
+    found = recorded(cutoff).run({name: numbers[name].to_numpy() for name in NEEDED})
+    customers = pd.Index([ids[place] for place in found.pop("customer_id")], dtype="str", name="customer_id")
+    return pd.DataFrame({name: np.broadcast_to(column, len(customers)) for name, column in found.items()}, index=customers)
 
 
 def on_polars(orders: pl.DataFrame, cutoff: int) -> pd.DataFrame:
@@ -126,7 +143,7 @@ def rounding(name: str, orders: pd.DataFrame) -> float:
 
 
 def check_against_the_definitions(orders: pl.DataFrame, cutoff: int) -> None:
-    found = on_polars(orders, cutoff)
+    found = on_arrays(orders, cutoff)
     by_customer = {str(key): group for key, group in orders.to_pandas().groupby("customer_id")}
     expected_ids = [key for key, group in by_customer.items() if (group[group["amount"] >= 0]["order_day"] < cutoff).any()]
     assert list(found.index) == sorted(expected_ids)
@@ -205,7 +222,7 @@ def test_the_four_inputs_of_lifetimes(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lifetimes is archived and uses pandas as it was
         theirs = lifetimes_summary(log, "customer_id", "ordered_at", "amount", observation_period_end=last_day)
-    ours = on_polars(canonical(cdnow_sample_rows), day(cutoff))[list(theirs.columns)]
+    ours = on_arrays(canonical(cdnow_sample_rows), day(cutoff))[list(theirs.columns)]
     assert len(ours) > 1000
     pd.testing.assert_frame_equal(ours, theirs.sort_index(), check_names=False, check_index_type=False, rtol=1e-12)
 
@@ -215,7 +232,7 @@ def test_the_published_summary_of_2357_customers(cdnow_sample_rows: pl.DataFrame
     assert spec is not None
     assert spec.origin is not None
     published = pd.read_csv(Path(spec.origin).parent / "datasets" / "cdnow_customers_summary.csv", index_col="ID")
-    ours = on_polars(canonical(cdnow_sample_rows), day("1997-10-01"))
+    ours = on_arrays(canonical(cdnow_sample_rows), day("1997-10-01"))
     ours.index = ours.index.astype(int)
     ours = ours.sort_index()
     assert len(ours) == len(published) == 2357
@@ -243,8 +260,8 @@ def test_orders_on_or_after_the_cutoff_change_nothing(past: dict[str, Any], futu
     later = log_of(future, prefix="later-").with_columns(
         pl.col("order_day") + cutoff, pl.col("ordered_at") + pl.duration(days=cutoff)
     )
-    known = on_polars(canonical(before.filter(pl.col("order_day") < cutoff)), cutoff)
-    pd.testing.assert_frame_equal(known, on_polars(canonical(pl.concat([later, before])), cutoff), check_exact=True)
+    known = on_arrays(canonical(before.filter(pl.col("order_day") < cutoff)), cutoff)
+    pd.testing.assert_frame_equal(known, on_arrays(canonical(pl.concat([later, before])), cutoff), check_exact=True)
 
 
 @settings(max_examples=40, deadline=None)
@@ -253,7 +270,7 @@ def test_any_log_by_the_definitions_in_any_row_order(log: dict[str, Any], cutoff
     orders = canonical(log_of(log))
     check_against_the_definitions(orders, cutoff)
     shuffled = orders.sample(fraction=1.0, shuffle=True, seed=seed)
-    pd.testing.assert_frame_equal(on_polars(orders, cutoff), on_polars(shuffled, cutoff), check_exact=True)
+    pd.testing.assert_frame_equal(on_arrays(orders, cutoff), on_arrays(shuffled, cutoff), check_exact=True)
 
 
 def test_neither_row_order_nor_threads_change_a_bit(cdnow_rows: pl.DataFrame) -> None:
@@ -267,12 +284,12 @@ def test_neither_row_order_nor_threads_change_a_bit(cdnow_rows: pl.DataFrame) ->
 
 def test_requests_in_many_threads_see_their_own_rows(cdnow_rows: pl.DataFrame) -> None:
     orders = canonical(cdnow_rows.filter(pl.col("customer_id") < "00200"))
-    batch = on_polars(orders, day("1998-07-01"))
+    batch = on_arrays(orders, day("1998-07-01"))
     start = threading.Barrier(4)
 
     def answer(customers: list[str]) -> list[pd.DataFrame]:
         start.wait()
-        return [on_polars(orders.filter(pl.col("customer_id") == each), day("1998-07-01")) for each in customers]
+        return [on_arrays(orders.filter(pl.col("customer_id") == each), day("1998-07-01")) for each in customers]
 
     with ThreadPoolExecutor(4) as pool:
         parts = [part for answers in pool.map(answer, np.array_split(list(batch.index), 4)) for part in answers]
@@ -293,7 +310,7 @@ def test_the_frame_is_one_block_of_float64_sorted_by_id() -> None:
 
 
 def test_no_purchase_before_the_cutoff_is_no_customer() -> None:
-    frame = on_polars(canonical(typed([(3, 0, 5.0, None), (4, 0, -5.0, None)])), 3)
+    frame = on_arrays(canonical(typed([(3, 0, 5.0, None), (4, 0, -5.0, None)])), 3)
     assert frame.shape == (0, len(FEATURE_NAMES))
     assert set(frame.dtypes) == {np.dtype("float64")}
 
@@ -310,7 +327,7 @@ def test_huge_amounts_neither_overflow_nor_turn_nan() -> None:
             "spend_before": np.arange(100_000) * 1e9,
         }
     )
-    for frame in (on_polars(orders, 20_000), on_duckdb(orders, 20_000)):
+    for frame in (on_arrays(orders, 20_000), on_duckdb(orders, 20_000)):
         assert frame["total_spend"].item() == pytest.approx(1e14, rel=1e-12)
         assert frame["order_value_last"].item() == pytest.approx(1e9, rel=1e-9)
         assert frame["order_value_spread"].item() == pytest.approx(0.0, abs=1e-3)
