@@ -114,15 +114,18 @@ Serve = Callable[..., AbstractContextManager[InProcess]]
 
 
 @pytest.fixture(scope="session")
-def serve() -> Serve:
-    """``with serve(settings_path, environment, load_champion) as service``: the service, in process."""
+def serve() -> Iterator[Serve]:
+    """``with serve(settings_path, environment, load_champion) as service``: the service, in process, looking often for news."""
 
     @contextmanager
     def serving(
-        settings_path: Path, environment: Environment, load_champion: Callable[[Environment], Any]
+        settings_path: Path, environment: Environment, source: Callable[[Environment], Any] | Champions
     ) -> Iterator[InProcess]:
         loop = asyncio.new_event_loop()
-        champions = Champions(lambda: load_champion(environment), lambda found: found)
+        champions = source
+        if not isinstance(source, Champions):
+            load_champion = source
+            champions = Champions(lambda: load_champion(environment), lambda found: found)
         live = Live(settings_path, environment, champions, Metrics())
         loop.run_until_complete(live.start())
         try:
@@ -132,7 +135,10 @@ def serve() -> Serve:
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
-    return serving
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RUN_SECONDS", "CHAMPION_SECONDS", "KEYS_SECONDS"):
+            patch.setattr(f"serving.live.{name}", 0.1)
+        yield serving
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +177,7 @@ def _settings_file(home: Path) -> Path:
         "currency": "USD",
         "horizon_days": HORIZON_DAYS,
         "training": {"boosting_rounds": 30},
+        "serving": {"header_seconds": 1.0},
     }
     path = home / "foretier.yaml"
     path.write_text(yaml.safe_dump(settings))

@@ -244,7 +244,9 @@ def test_metrics_do_not_grow_with_ids_and_paths(server: Server) -> None:
         lines = server.client.get("/metrics").text.splitlines()
         return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
 
-    server.client.get("/v1/customers/nobody")
+    for path in ("/v1/customers/nobody", "/metrics", "/strange"):
+        server.client.get(path)
+    server.client.request("VERB", "/v1/tiers")
     before = series()
     assert any("/v1/customers/{customer_id}" in line for line in before)
     for number in range(150):
@@ -258,7 +260,7 @@ def test_metrics_do_not_grow_with_ids_and_paths(server: Server) -> None:
 def test_a_body_declared_too_large_is_answered_before_it_is_sent(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plug:
         plug.sendall(
-            b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 10000000000\r\nExpect: 100-continue\r\n\r\n"
         )
         answer = http.client.HTTPResponse(plug)
@@ -269,7 +271,7 @@ def test_a_body_declared_too_large_is_answered_before_it_is_sent(server: Server)
 
 
 def test_an_endless_body_is_cut_off(server: Server) -> None:
-    head = b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = b"POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     sent, chunk = 0, b"10000\r\n" + b" " * 65536 + b"\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plug:
         plug.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -280,6 +282,31 @@ def test_an_endless_body_is_cut_off(server: Server) -> None:
         except (BrokenPipeError, ConnectionResetError):
             pass
     assert sent < 20_000_000
+
+
+def test_what_is_no_http_and_what_wants_another_protocol_get_an_answer_in_our_shape(server: Server) -> None:
+    def answer(sent: bytes) -> tuple[int, str]:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plug:
+            plug.sendall(sent)
+            found = http.client.HTTPResponse(plug)
+            found.begin()
+            return found.status, json.loads(found.read())["error"]["code"]
+
+    assert answer(b"HELLO\r\n\r\n") == (400, "invalid_request")
+    upgrade = b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    assert answer(b"GET /nowhere HTTP/1.1\r\n" + upgrade + b"Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n\r\n")[0] == 404
+
+
+def test_headers_that_do_not_come_are_not_waited_for(server: Server) -> None:
+    """The settings of the state give headers one second."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as silent:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as slow:
+            slow.sendall(b"GET /livez HTTP/1.1\r\n")
+            found = http.client.HTTPResponse(slow)
+            found.begin()
+            assert (found.status, json.loads(found.read())["error"]["code"]) == (408, "request_timeout")
+            assert slow.recv(100) == b""
+        assert silent.recv(12) == b"HTTP/1.1 408"
 
 
 def test_head_answers_without_a_body(server: Server) -> None:

@@ -448,18 +448,23 @@ def test_a_run_by_another_model_brings_its_champion(serve: Any, state: Any, tmp_
 
 
 def test_a_fault_of_our_own_tells_nothing_and_logs_no_customer(serve: Any, state: Any, caplog: pytest.LogCaptureFixture) -> None:
-    class Broken:
-        horizon_days, currency, grade = 90, "USD", None
+    class Touchy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(state.model, name)
 
-        def predict(self, features: Any, **_: Any) -> Any:
-            raise ValueError(f"cannot predict {features.index[0]}")
+        def explain(self, features: Any, **how: Any) -> Any:
+            if features["order_count"][0] > 2:
+                raise ValueError(f"cannot predict {features['total_spend'][0]}")
+            return state.model.explain(features, **how)
 
     environment = Environment.read({"FORETIER_HOME": str(state.home)})
-    with serve(state.settings_path, environment, lambda _: SimpleNamespace(version="2", model=Broken())) as service:
+    with serve(state.settings_path, environment, lambda _: SimpleNamespace(version="2", model=Touchy())) as service:
         service.wait_until(lambda: service.get("/readyz").status_code == 200)
         with caplog.at_level(logging.DEBUG):
-            response = service.predict({"customer_id": "secret-4711", "orders": BOUGHT})
+            orders = [{"ordered_at": f"1998-05-0{day}", "amount": 4711.0} for day in (1, 2, 3)]
+            response = service.predict({"customer_id": "secret-0815", "orders": orders})
     assert fault(response) == (500, "internal_error", [])
-    assert "secret-4711" not in response.text + caplog.text
-    assert "ValueError" in caplog.text
-    assert "predict" in caplog.text
+    for secret in ("secret-0815", "4711", "14133"):
+        assert secret not in response.text + caplog.text
+    assert "ValueError in " in caplog.text
+    assert "explain" in caplog.text
