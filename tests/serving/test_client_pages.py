@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,14 +136,15 @@ class Service:
     address: str
     keys: dict[str, str]
     wheel: Path
+    http: httpx.Client
 
-    def get(self, path: str, key: str = "all", **more: Any) -> httpx.Response:
+    def ask(self, path: str, key: str = "all", method: str = "GET", **more: Any) -> httpx.Response:
         """Ask without the client."""
-        return httpx.get(self.address + path, headers={"Authorization": f"Bearer {self.keys[key]}"}, timeout=30, **more)
+        return self.http.request(method, path, headers={"Authorization": f"Bearer {self.keys[key]}"}, **more)
 
     def spend(self) -> None:
         """Ask with the slow key until it may not any more."""
-        while self.get("/v1/model", "slow").status_code != 429:
+        while self.ask("/v1/model", "slow").status_code != 429:
             pass
 
 
@@ -169,8 +170,24 @@ def environment_of(home: Path, state: Any) -> dict[str, str]:
     }  # fmt: skip
 
 
-def fill(home: Path, state: Any) -> dict[str, str]:
-    """Give a home the state's champion, its run with the customers of the page, and keys; gives the keys."""
+def publish(home: Path, state: Any) -> dict[str, str]:
+    """Give a home the state's run with the customers of the pages, and keys; gives the keys."""
+    with closing(sqlite3.connect(state.home / "scores.db")) as source, closing(sqlite3.connect(home / "scores.db")) as copy:
+        source.backup(copy)
+        for sample, page in CUSTOMERS.items():
+            copy.execute("UPDATE customer_scores SET customer_id = ? WHERE customer_id = ?", (page, sample))
+        copy.commit()
+    rights = {"all": {"scopes": SCOPES}, "narrow": {}, "slow": {"scopes": SCOPES, "requests_per_second": 1.0}}
+    keys = {}
+    with KeyStore(f"sqlite:///{home / 'scores.db'}") as store:
+        for name, given in rights.items():
+            record, keys[name] = new_key(name, created_at=datetime.now(UTC), **given)
+            store.create(record)
+    return keys
+
+
+def register(home: Path, state: Any) -> None:
+    """Make the state's model the champion of a home."""
     environment = Environment.read({"FORETIER_HOME": str(home)})
     client = open_tracking(environment)
     experiment = client.create_experiment("served", artifact_location=(home / "artifacts").as_uri())
@@ -178,52 +195,40 @@ def fill(home: Path, state: Any) -> dict[str, str]:
     save_bundle(state.model, Origin(10408, (), "0" * 64, {}, {}), home / BUNDLE_FOLDER)
     client.log_artifacts(run, str(home / BUNDLE_FOLDER), BUNDLE_FOLDER)
     move_champion(client, environment, register_bundle(client, environment, run))
-    with closing(sqlite3.connect(state.home / "scores.db")) as source, closing(sqlite3.connect(home / "scores.db")) as copy:
-        source.backup(copy)
-        for sample, page in CUSTOMERS.items():
-            copy.execute("UPDATE customer_scores SET customer_id = ? WHERE customer_id = ?", (page, sample))
-        copy.commit()
-    keys = {}
-    with KeyStore(environment.store_url) as store:
-        for name, rights in {
-            "all": {"scopes": SCOPES}, "narrow": {}, "slow": {"scopes": SCOPES, "requests_per_second": 1.0}
-        }.items():  # fmt: skip
-            record, keys[name] = new_key(name, created_at=datetime.now(UTC), **rights)
-            store.create(record)
-    return keys
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def service(new_home: Callable[[], Path], state: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that asks for keys, and a client made for it meanwhile."""
-    home, made = new_home(), tmp_path_factory.mktemp("client")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    variables = environment_of(home, state)
+    """A service that asks for keys, and a client of it; both begin before there is a champion, to lose no time."""
+    home, made, port = new_home(), tmp_path_factory.mktemp("client"), free_port()
+    keys, address = publish(home, state), f"http://127.0.0.1:{port}"
+    serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:Foretier", "--host", "127.0.0.1", "--port", str(port)]
     make = [
         "make", "-o", ".venv/.installed", "-o", ".venv/.installed-dev", "client",
         f"BIN={Path(sys.executable).parent}", f"CLIENT={made / 'build'}", f"DIST={made}",
     ]  # fmt: skip
-    serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:Foretier", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "log").open("w") as log, running(make, cwd=ROOT, env=variables, stdout=log, stderr=log) as making:
-        keys = fill(home, state)
-        with running(serve, cwd=ROOT, env=variables, stdout=log, stderr=log) as serving:
+    with (home / "log").open("w") as log, httpx.Client(base_url=address, timeout=30) as http:
+        more = {"cwd": ROOT, "env": environment_of(home, state), "stdout": log, "stderr": log}
+        with running(serve, **more) as serving, running(make, **more) as making:
+            register(home, state)
             assert making.wait(120) == 0, (home / "log").read_text()
             [wheel] = made.glob("*.whl")
-            found = Service(f"http://127.0.0.1:{port}", keys, wheel)
-            wait_until_ready(found, serving, home / "log")
-            yield found
+            wait_until_ready(http, serving, home / "log")
+            yield Service(address, keys, wheel, http)
 
 
-def wait_until_ready(service: Service, process: subprocess.Popen[str], log: Path) -> None:
+def wait_until_ready(http: httpx.Client, process: subprocess.Popen[str], log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
-        try:
-            if httpx.get(f"{service.address}/readyz").is_success and service.get("/v1/model").is_success:
+        with suppress(httpx.TransportError):
+            if http.get("/readyz").is_success and http.get("/v1/model").status_code == 401:
                 return
-        except httpx.TransportError:
-            pass
         time.sleep(0.05)
     raise AssertionError(log.read_text())
 
@@ -272,7 +277,7 @@ def test_the_page_calls_every_route_and_shows_no_key_in_an_address() -> None:
 def test_the_pages_name_every_error_every_limit_and_every_metric(service: Service) -> None:
     assert [code for code in get_args(Code) if f"`{code}`" not in CURL_PAGE] == []
     assert [name for name in Serving.model_fields if f"`{name}`" not in HTTP_PAGE and f"`serving.{name}`" not in HTTP_PAGE] == []
-    offered = set(re.findall(r"^# TYPE (foretier_\w+)", service.get("/metrics").text, flags=re.MULTILINE))
+    offered = set(re.findall(r"^# TYPE (foretier_\w+)", service.ask("/metrics").text, flags=re.MULTILINE))
     assert set(re.findall(r"`(foretier_\w+)`", HTTP_PAGE)) == offered
 
 
@@ -306,14 +311,14 @@ def without_actions(printed: str) -> set[str]:
 def test_the_client_says_what_the_service_says(service: Service, client: Any) -> None:
     with client.Foretier(service.address, service.keys["all"]) as foretier:
         for customer_id in ("19339", "Müller/7", "Zoë 😀%2F"):
-            found = service.get(f"/v1/customers/{quote(customer_id, safe='')}").json()
+            found = service.ask(f"/v1/customers/{quote(customer_id, safe='')}").json()
             assert foretier.get_customer(customer_id).to_dict() == found
-        assert foretier.get_tiers().to_dict() == service.get("/v1/tiers").json()
-        assert foretier.get_model().to_dict() == service.get("/v1/model").json()
-        assert foretier.ready().to_dict() == service.get("/readyz").json()
+        assert foretier.get_tiers().to_dict() == service.ask("/v1/tiers").json()
+        assert foretier.get_model().to_dict() == service.ask("/v1/model").json()
+        assert foretier.ready().to_dict() == service.ask("/readyz").json()
         asked = {"tier": ["Gold", "Silver"], "min_risk": 0.5, "limit": 3}
         page = foretier.list_churn_risk(**asked)
-        assert page.to_dict() == service.get("/v1/lists/churn-risk", params=asked).json()
+        assert page.to_dict() == service.ask("/v1/lists/churn-risk", params=asked).json()
         paged = [row for page in foretier.list_churn_risk_pages(tier=["Gold"], limit=50) for row in page.customers]
         table = [line.decode().split(",")[:2] for line in foretier.list_churn_risk_csv(tier=["Gold"]).splitlines()[1:]]
         assert [[str(row.rank), f'"\'{row.customer_id}"'] for row in paged] == table
@@ -327,8 +332,7 @@ def test_orders_sent_by_the_client_are_those_sent_without_it(service: Service, c
         "as_of": "1998-06-15", "horizon_days": 30,
         "customers": [{"customer_id": "new-1", "orders": [{"ordered_at": day, "amount": amount} for day, amount in orders]}],
     }  # fmt: skip
-    headers = {"Authorization": f"Bearer {service.keys['all']}"}
-    without = httpx.post(f"{service.address}/v1/predictions", json=body, headers=headers).json()
+    without = service.ask("/v1/predictions", method="POST", json=body).json()
     customer = client.Customer("new-1", [client.Order(day, amount) for day, amount in orders])
     with client.Foretier(service.address, service.keys["all"]) as foretier:
         day = datetime(1998, 6, 15).date()
@@ -342,7 +346,7 @@ def test_the_asynchronous_client_says_the_same(service: Service, client: Any) ->
             return await foretier.get_customer("19339"), [row.rank for page in pages for row in page.customers]
 
     customer, ranks = asyncio.run(asked())
-    assert customer.to_dict() == service.get("/v1/customers/19339").json()
+    assert customer.to_dict() == service.ask("/v1/customers/19339").json()
     assert ranks == list(range(1, len(ranks) + 1))
     assert len(ranks) > 40
 
@@ -373,11 +377,11 @@ def test_the_client_waits_as_long_as_it_is_told(service: Service, client: Any) -
             foretier.get_model()
         assert (busy.value.status, busy.value.retry_after) == (429, 1.0)
     with client.Foretier(service.address, service.keys["slow"] + "\n") as foretier:
-        assert foretier.get_model().to_dict() == service.get("/v1/model").json()
+        assert foretier.get_model().to_dict() == service.ask("/v1/model").json()
 
 
 def test_what_a_later_service_adds_is_let_pass(service: Service, client: Any) -> None:
-    later = service.get("/v1/customers/19339").json() | {"movement": "sideways", "grade": "E", "mood": "good"}
+    later = service.ask("/v1/customers/19339").json() | {"movement": "sideways", "grade": "E", "mood": "good"}
     read = client.Prediction.from_dict(later)
     assert (read.movement, read.grade) == ("sideways", "E")
 
