@@ -1,11 +1,13 @@
 """Generated requests against the running service, held against its OpenAPI description by schemathesis, with all its checks.
 
-    python benchmarks/contract.py [--config configs/cdnow.yaml] [--requests 10000] [--seed 1] [--json FILE]
+    python benchmarks/contract.py [--config configs/cdnow.yaml] [--requests 10000] [--seed 1] [--json FILE] [--url URL]
 
 A quarter of the requests come without an API key, while there is none, the others with one. Uses the champion under
 ``FORETIER_HOME`` where there is one, otherwise trains first; works on a copy of the state, in which a few customers are scored,
 so that whole lists are short. What schemathesis takes for an answer is in ``schemathesis.toml``. Prints what the service
 counted, by path and status, and every failure; exit code 1 if there is one.
+
+``--url``: of a service that runs already, on the state under ``FORETIER_HOME``: it is used as it is, and a key is created in it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,11 +35,19 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from configs.settings import Environment, load_settings
+from serving.key_store import KeyStore
+from serving.keys import SCOPES, new_key
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 CUSTOMERS = 150
 REQUESTS_PER_EXAMPLE = 13
 """Roughly: of one more example for each operation, and one more chain of linked requests."""
+COVERAGE_REQUESTS = 420
+RANDOM_PHASES = "fuzzing,stateful"
 
 
 @dataclass
@@ -57,13 +67,13 @@ class Found:
 def main() -> None:
     arguments = _arguments()
     found = Found()
-    with tempfile.TemporaryDirectory(prefix="foretier-contract-") as folder:
-        home = Path(folder) / "home"
-        environment = _prepare(Path(arguments.config).absolute(), home)
-        with _server(arguments.config, environment) as url:
-            _explore(found, url, None, range(arguments.seed, arguments.seed + 1000), arguments.requests // 4, Path(folder))
-            key = _new_key(home, url)
-            _explore(found, url, key, range(arguments.seed, arguments.seed + 1000), arguments.requests, Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="foretier-contract-") as folder,
+        _service(arguments, Path(folder)) as (url, store_url),
+    ):
+        _explore(found, url, None, arguments.seed, arguments.requests // 4, Path(folder))
+        key = _new_key(store_url, url)
+        _explore(found, url, key, arguments.seed, arguments.requests, Path(folder))
     _print(found)
     if arguments.json is not None:
         Path(arguments.json).write_text(json.dumps(_document(found)))
@@ -76,10 +86,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", help="also write the counts to this file")
+    parser.add_argument("--url", help="of a service that runs on the state under FORETIER_HOME, in which a key will be created")
     return parser.parse_args()
 
 
 # The service
+
+
+@contextmanager
+def _service(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str]]:
+    """Give the address of the service, and of its store."""
+    if arguments.url is not None:
+        yield arguments.url, Environment.read().store_url
+        return
+    environment = _prepare(Path(arguments.config).absolute(), folder / "home")
+    with _server(arguments.config, environment) as url:
+        yield url, Environment.read(environment).store_url
 
 
 def _prepare(config: Path, home: Path) -> dict[str, str]:
@@ -100,7 +122,6 @@ def _prepare(config: Path, home: Path) -> dict[str, str]:
 def _publish(config: Path, variables: dict[str, str]) -> None:
     import narwhals as nw
 
-    from configs.settings import Environment, load_settings
     from features.orders import read_orders
     from models.registry import champion
     from serving.scoring import Scoring, default_as_of, score
@@ -115,14 +136,10 @@ def _publish(config: Path, variables: dict[str, str]) -> None:
         score(few, as_of, found.model, store, Scoring(str(found.version), now))
 
 
-def _new_key(home: Path, url: str) -> str:
+def _new_key(store_url: str, url: str) -> str:
     """Create a key that may do everything, and wait until the service asks for it."""
-    from configs.settings import Environment
-    from serving.key_store import KeyStore
-    from serving.keys import SCOPES, new_key
-
     record, key = new_key("contract", created_at=datetime.now(UTC), scopes=SCOPES)
-    with KeyStore(Environment.read({"FORETIER_HOME": str(home)}).store_url) as store:
+    with KeyStore(store_url) as store:
         store.create(record)
     until = time.monotonic() + START_SECONDS
     while httpx.get(f"{url}/v1/model").status_code != 401:
@@ -163,23 +180,27 @@ def _wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
 # The requests
 
 
-def _explore(found: Found, url: str, key: str | None, seeds: Sequence[int], wanted: int, folder: Path) -> None:
-    """Let schemathesis generate requests until there are as many as wanted, from one seed after the other."""
+def _explore(found: Found, url: str, key: str | None, seed: int, wanted: int, folder: Path) -> None:
+    """Let schemathesis generate requests until there are as many as wanted, from one seed after the other.
+
+    The phase that tries every bound of the description once comes first, where there is room for it, and only once.
+    """
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     before, began = _answers(url, headers), time.monotonic()
-    for seed in seeds:
-        if found.requests >= wanted:
-            break
-        examples = max(10, min(1000, (wanted - found.requests) // REQUESTS_PER_EXAMPLE))
-        _schemathesis(found, url, headers, seed, examples, folder / "report.json")
+    phases = "examples,coverage,fuzzing,stateful" if wanted > COVERAGE_REQUESTS else RANDOM_PHASES
+    while (left := wanted - found.requests) > 0:
+        spare = left if phases == RANDOM_PHASES else left - COVERAGE_REQUESTS
+        examples = max(5, min(1000, spare // REQUESTS_PER_EXAMPLE))
+        _schemathesis(found, url, headers, folder / "report.json", {"seed": seed, "max-examples": examples, "phases": phases})
+        phases, seed = RANDOM_PHASES, seed + 1
     found.answers += _answers(url, headers) - before
     found.seconds += time.monotonic() - began
 
 
-def _schemathesis(found: Found, url: str, headers: dict[str, str], seed: int, examples: int, report: Path) -> None:
-    options = {
-        "checks": "all", "seed": seed, "max-examples": examples, "request-timeout": 60, "generation-database": "none",
-        "report": "json", "report-json-path": report, "warnings": "off",
+def _schemathesis(found: Found, url: str, headers: dict[str, str], report: Path, how: dict[str, Any]) -> None:
+    options = how | {
+        "checks": "all", "request-timeout": 60, "generation-database": "none", "report": "json", "report-json-path": report,
+        "warnings": "off",
     }  # fmt: skip
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "schemathesis.toml"), "run"]
     command += [f"{url}/openapi.json", "--no-color", "--continue-on-failure"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from configs.settings import Environment, Settings, load_settings, source_path
 from features.customers import feature_frame
 from features.orders import clean_orders
 from features.transactions import read_transactions
+from models.bundle import Origin, save_bundle
 from models.fitting import TrainingSet, fit
+from models.registry import BUNDLE_FOLDER, move_champion, open_tracking, register_bundle
 from models.value_model import ValueModel
 from serving.app import Api
 from serving.guard import Guard
@@ -162,6 +165,24 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> State:
         created = datetime(1998, 7, 1, 6, tzinfo=UTC)
         run = score(orders, AS_OF, model, store, Scoring("1", created))
     return State(settings, settings_path, home, orders, model, run)
+
+
+@pytest.fixture(scope="session")
+def make_champion(state: State) -> Callable[[Path], None]:
+    """Give a function that makes the state's model the champion of a home, as training does."""
+
+    def make(home: Path) -> None:
+        environment = Environment.read({"FORETIER_HOME": str(home)})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow calls what its own libraries deprecate
+            client = open_tracking(environment)
+            experiment = client.create_experiment("served", artifact_location=(home / "artifacts").as_uri())
+            run = client.create_run(experiment).info.run_id
+            save_bundle(state.model, Origin(day_number(AS_OF), (), "0" * 64, {}, {}), home / BUNDLE_FOLDER)
+            client.log_artifacts(run, str(home / BUNDLE_FOLDER), BUNDLE_FOLDER)
+            move_champion(client, environment, register_bundle(client, environment, run))
+
+    return make
 
 
 def _settings_file(home: Path) -> Path:

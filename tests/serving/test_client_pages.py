@@ -26,9 +26,7 @@ import httpx
 import openpyxl
 import pytest
 
-from configs.settings import Environment, Serving
-from models.bundle import Origin, save_bundle
-from models.registry import BUNDLE_FOLDER, move_champion, open_tracking, register_bundle
+from configs.settings import Serving
 from serving.key_store import KeyStore
 from serving.keys import SCOPES, new_key
 from serving.openapi import openapi
@@ -186,17 +184,6 @@ def publish(home: Path, state: Any) -> dict[str, str]:
     return keys
 
 
-def register(home: Path, state: Any) -> None:
-    """Make the state's model the champion of a home."""
-    environment = Environment.read({"FORETIER_HOME": str(home)})
-    client = open_tracking(environment)
-    experiment = client.create_experiment("served", artifact_location=(home / "artifacts").as_uri())
-    run = client.create_run(experiment).info.run_id
-    save_bundle(state.model, Origin(10408, (), "0" * 64, {}, {}), home / BUNDLE_FOLDER)
-    client.log_artifacts(run, str(home / BUNDLE_FOLDER), BUNDLE_FOLDER)
-    move_champion(client, environment, register_bundle(client, environment, run))
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -204,7 +191,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def service(new_home: Callable[[], Path], state: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(
+    new_home: Callable[[], Path], state: Any, make_champion: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """A service that asks for keys, and a client of it; both begin before there is a champion, to lose no time."""
     home, made, port = new_home(), tmp_path_factory.mktemp("client"), free_port()
     keys, address = publish(home, state), f"http://127.0.0.1:{port}"
@@ -216,7 +205,7 @@ def service(new_home: Callable[[], Path], state: Any, tmp_path_factory: pytest.T
     with (home / "log").open("w") as log, httpx.Client(base_url=address, timeout=30) as http:
         more = {"cwd": ROOT, "env": environment_of(home, state), "stdout": log, "stderr": log}
         with running(serve, **more) as serving, running(make, **more) as making:
-            register(home, state)
+            make_champion(home)
             assert making.wait(120) == 0, (home / "log").read_text()
             [wheel] = made.glob("*.whl")
             wait_until_ready(http, serving, home / "log")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.prediction import PREDICTION_COLUMNS, Drivers
+from serving.answers import Prediction
 from serving.predictions import (
     HEADLINES,
     NUMBER_COLUMNS,
@@ -28,7 +29,6 @@ from serving.predictions import (
     value_sentence,
     wire,
 )
-from serving.answers import Prediction
 
 MakeScores = Callable[..., list[CustomerScore]]
 BEFORE = (

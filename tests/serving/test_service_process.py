@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,24 +115,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def register(state: Any, variables: dict[str, str], folder: Path) -> None:
-    """Make the state's model the champion of a home, as training does."""
-    from configs.days import day_number
-    from configs.settings import Environment
-    from models.bundle import Origin, save_bundle
-    from models.registry import move_champion, open_tracking, register_bundle
-
-    warnings.simplefilter("ignore")  # MLflow calls what its own libraries deprecate; pytest restores the filters
-    environment = Environment.read(variables)
-    origin = Origin(day_number(state.run.terms.as_of), (10000,), "0" * 64, state.settings.model_dump(mode="json"), {})
-    save_bundle(state.model, origin, folder / "bundle")
-    client = open_tracking(environment)
-    experiment = client.create_experiment("test", artifact_location=(environment.home / "artifacts").as_uri())
-    run = client.create_run(experiment).info.run_id
-    client.log_artifacts(run, str(folder / "bundle"), "bundle")
-    move_champion(client, environment, register_bundle(client, environment, run))
-
-
 def publish(state: Any, variables: dict[str, str]) -> None:
     """Score and publish in a home."""
     from configs.settings import Environment
@@ -145,7 +126,9 @@ def publish(state: Any, variables: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], state: Any) -> Iterator[Server]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], state: Any, make_champion: Callable[[Path], None]
+) -> Iterator[Server]:
     """A server that was started before there was anything to serve, and then got a champion and a published run."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     command = [sys.executable, "-c", RUN_SERVER, str(port), str(state.settings_path)]
@@ -154,7 +137,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str], 
     with serving(command, folder, alone, port, folder / "log") as server:
         assert server.wait("/livez", 200).json() == {"status": "ok"}
         assert server.wait("/readyz", 503).json()["error"]["code"] == "not_ready"
-        register(state, variables, folder)
+        make_champion(Path(variables["FORETIER_HOME"]))
         publish(state, variables)
         assert server.wait("/readyz", 200).json() == {"status": "ok", "faults": []}
         yield server
