@@ -7,7 +7,7 @@ GENERATOR := $(VENV)/openapi-python-client-$(GENERATOR_VERSION)
 CLIENT := build/client
 DIST := dist
 
-.PHONY: help install demo test check bench accuracy client ui clean
+.PHONY: help install demo test check bench accuracy contract client ui clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench: $(VENV)/.installed-dev ## print measured ratios, each beside its peer
 
 accuracy: $(VENV)/.installed-dev ## backtest many logs and write docs/accuracy.md (some five minutes)
 	@$(BIN)/python benchmarks/accuracy.py
+
+contract: $(VENV)/.installed-dev ## hold a running service against its OpenAPI description, 10,000 generated requests (some ten minutes)
+	@$(BIN)/python benchmarks/contract.py
 
 client: $(VENV)/.installed-dev $(GENERATOR)/.installed ## make the Python client of the HTTP service, a wheel in dist
 	@rm -rf $(CLIENT) && mkdir -p $(CLIENT)

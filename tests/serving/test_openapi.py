@@ -31,7 +31,7 @@ from serving.app import Api
 from serving.docs_page import docs_page
 from serving.guard import Asked, Guard, Handler
 from serving.keys import KeyRecord, KeyRing, new_key
-from serving.list_query import MAX_SHEET_ROWS
+from serving.list_query import MAX_SHEET_ROWS, MAX_TIERS, list_query
 from serving.metrics import Metrics
 from serving.openapi import Offer, openapi
 from serving.refusal import Refusal
@@ -276,6 +276,23 @@ def test_the_pattern_of_ids_is_what_is_checked(text: str) -> None:
         assert not re.search(NOT_BLANK, text)
     else:
         assert re.search(NOT_BLANK, text)
+
+
+@given(st.floats(0.0, 1.0) | st.just(-0.0) | st.integers(0, 1))
+def test_a_risk_may_be_written_as_json_writes_numbers(risk: float) -> None:
+    assert list_query({"min_risk": [json.dumps(risk)]}).filters.min_risk == risk
+
+
+@pytest.mark.parametrize("text", ["-1e-9", "1.0000001", "1e3", "nan", "Infinity", "1e", ".5", "0x1p-1", " 0.5", "٠.٥"])
+def test_what_is_no_risk_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match="number from 0 to 1"):
+        list_query({"min_risk": [text]})
+
+
+def test_tiers_may_be_given_only_so_often() -> None:
+    assert list_query({"tier": ["Gold"] * MAX_TIERS}).filters.tiers == ("Gold",) * MAX_TIERS
+    with pytest.raises(Refusal, match="may be given 50 times"):
+        list_query({"tier": ["Gold"] * (MAX_TIERS + 1)})
 
 
 def test_the_description_is_of_this_service_now(service: Any) -> None:
