@@ -14,10 +14,12 @@ probability and money by the logarithmic mean (see ``ValueModel.explain``). Othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -34,7 +36,7 @@ from models.past_views import PastViews
 from models.prediction import GROUP_NAMES, PREDICTION_COLUMNS, Contributions, Drivers, Explained
 from models.stacking import Stacking, btyd_log_odds
 from models.tiers import Tiers
-from models.tree_shapley import tree_shapley
+from models.tree_shapley import TreeShapley, tree_shapley
 from models.two_part import TwoPart, log_logistic, logistic, raw_score
 
 Curve = Callable[[Floats], Floats]
@@ -145,10 +147,9 @@ class ValueModel:
         asked = self._asked(horizon_days)
         return pd.DataFrame(self._predictions(self._known(columns_of(features)), as_of, asked, threads), index=features.index)
 
-    def drivers(self, features: pd.DataFrame, *, threads: int = 1, horizon_days: int | None = None) -> Drivers:
+    def drivers(self, features: pd.DataFrame, *, horizon_days: int | None = None) -> Drivers:
         """Exact drivers of every customer's value and churn risk, as ``explain`` gives them."""
-        asked = self._asked(horizon_days)
-        return self._contributions(self._known(columns_of(features)), asked, threads).table(features.index)
+        return self._contributions(self._known(columns_of(features)), self._asked(horizon_days)).table(features.index)
 
     def explain(self, features: Columns, *, as_of: int, threads: int = 1, horizon_days: int | None = None) -> Explained:
         """What ``predict`` and ``drivers`` say, of and in plain arrays; a customer's numbers depend on nobody else.
@@ -161,7 +162,7 @@ class ValueModel:
         """
         asked = self._asked(horizon_days)
         known = self._known(features)
-        return Explained(self._predictions(known, as_of, asked, threads), self._contributions(known, asked, threads))
+        return Explained(self._predictions(known, as_of, asked, threads), self._contributions(known, asked))
 
     def _asked(self, horizon_days: int | None) -> int:
         if horizon_days is not None and horizon_days < 1:
@@ -225,12 +226,12 @@ class ValueModel:
             "uncertain": (self.tiers.rank(low) != rank) | (self.tiers.rank(high) != rank),
         }
 
-    def _contributions(self, known: Known, asked: int, threads: int) -> Contributions:
-        odds, chance = self._chance_parts(known, threads)
+    def _contributions(self, known: Known, asked: int) -> Contributions:
+        odds, chance = self._chance_parts(known)
         log_odds = odds + chance.sum(axis=1)
         log_chance = chance * _mean_slope(log_logistic, _logistic_of_opposite, log_odds, odds)[:, None]
         log_churn = chance * _mean_slope(_log_churn, _log_churn_slope, log_odds, odds)[:, None]
-        average, value = self._value_parts(known, float(log_logistic(odds)), log_chance, threads)
+        average, value = self._value_parts(known, float(log_logistic(odds)), log_chance)
         own = time_shape(self.btyd, known.believed, self.horizon_days, asked)
         usual = time_shape(self.btyd, self._reference_features(), self.horizon_days, asked)
         value = value * own.value[:, None]
@@ -241,31 +242,40 @@ class ValueModel:
         churn_average, churn = _money(log_average, log_churn)
         return Contributions(average * float(usual.value[0]), churn_average, value, churn)
 
-    def _chance_parts(self, known: Known, threads: int) -> tuple[float, Floats]:
+    def _chance_parts(self, known: Known) -> tuple[float, Floats]:
         """Base and contributions (customers x groups) of the log-odds."""
-        base, trees = tree_shapley(self.two_part.booster_purchase, known.matrix, threads=threads)
+        trees = self._purchase_trees
         btyd = log_odds_shapley(self.btyd, known.believed, float(self.horizon_days), self.btyd_reference)
-        parts = self.stacking.trees * self._of_trees(trees) + self.stacking.btyd * _of_btyd(btyd.effects)
+        parts = self.stacking.trees * trees.contributions(known.matrix) + self.stacking.btyd * _of_btyd(btyd.effects)
         parts[:, _RHYTHM] += self.stacking.one_time * is_one_time(known.believed)
-        return self.stacking.trees * base + self.stacking.btyd * btyd.base + self.stacking.intercept, parts
+        return self.stacking.trees * trees.base + self.stacking.btyd * btyd.base + self.stacking.intercept, parts
 
-    def _value_parts(self, known: Known, log_chance_average: float, log_chance: Floats, threads: int) -> tuple[float, Floats]:
+    def _value_parts(self, known: Known, log_chance_average: float, log_chance: Floats) -> tuple[float, Floats]:
         """Average and contributions (customers x groups) of the value in the trained horizon, in money."""
-        base, trees = tree_shapley(self.two_part.booster_value, known.matrix, threads=threads)
+        trees = self._value_trees
         btyd = log_buyer_value_shapley(self.btyd, known.believed, float(self.horizon_days), self.btyd_reference)
         log_chance = log_chance.copy()
         log_chance[:, _RHYTHM] += np.log(self.blend.one_time) * is_one_time(known.believed)
         average, total = 0.0, np.zeros_like(log_chance)
         for factor, log_average, parts in (
-            (self.blend.two_part, base, self._of_trees(trees)),
+            (self.blend.two_part, trees.base, trees.contributions(known.matrix)),
             (self.blend.btyd, btyd.base, _of_btyd(btyd.effects)),
         ):
             of_model, money = _money(log_chance_average + log_average, log_chance + parts)
             average, total = average + factor * of_model, total + factor * money
         return average, total
 
-    def _of_trees(self, contributions: Floats) -> Floats:
-        return _by_group(contributions.T, [_GROUP_OF_INPUT[name] for name in self.two_part.inputs])
+    @cached_property
+    def _purchase_trees(self) -> TreeShapley:
+        return self._tree_shapley(self.two_part.booster_purchase)
+
+    @cached_property
+    def _value_trees(self) -> TreeShapley:
+        return self._tree_shapley(self.two_part.booster_value)
+
+    def _tree_shapley(self, booster: lgb.Booster) -> TreeShapley:
+        groups = [GROUP_NAMES.index(_GROUP_OF_INPUT[name]) for name in self.two_part.inputs]
+        return tree_shapley(booster, groups, len(GROUP_NAMES))
 
     def _reference_features(self) -> Columns:
         """The customer against whom BTYD is explained, as BTYD reads it."""
@@ -340,17 +350,10 @@ def btyd_value(inputs: pd.DataFrame) -> Floats:
 
 
 def _of_btyd(effects: Columns) -> Floats:
-    return _by_group(list(effects.values()), [_GROUP_OF_BTYD[name] for name in effects])
-
-
-def _by_group(contributions: Sequence[Floats] | Floats, groups: Sequence[str]) -> Floats:
-    """Sum contributions by driver group: (customers x groups).
-
-    One after the other: a matrix product sums in an order that depends on the number of customers.
-    """
-    parts = np.zeros((len(contributions[0]), len(GROUP_NAMES)))
-    for contribution, group in zip(contributions, groups, strict=True):
-        parts[:, GROUP_NAMES.index(group)] += contribution
+    """Contributions by driver group: (customers x groups)."""
+    parts = np.zeros((len(next(iter(effects.values()))), len(GROUP_NAMES)))
+    for name, effect in effects.items():
+        parts[:, GROUP_NAMES.index(_GROUP_OF_BTYD[name])] += effect
     return parts
 
 

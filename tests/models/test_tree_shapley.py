@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models import tree_shapley as module
-from models.tree_shapley import FEW_ROWS, tree_shapley
+from models.tree_shapley import CHUNK_ROWS, TreeShapley, tree_shapley
 from models.two_part import fit_two_part
 
 CUSTOMERS = 2500
@@ -57,59 +56,75 @@ def strange(inputs: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def prepared(booster: lgb.Booster) -> TreeShapley:
+    """Every input a group of its own."""
+    return tree_shapley(booster, range(booster.num_feature()), booster.num_feature())
+
+
 @pytest.mark.parametrize("make", [pd.DataFrame.copy, strange])
-def test_many_rows_get_what_lightgbm_gives(
+def test_contributions_are_what_lightgbm_gives(
     booster: lgb.Booster, inputs: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
-    table = make(inputs)
-    assert len(table) > FEW_ROWS
-    base, parts = tree_shapley(booster, table.to_numpy(), threads=2)
-    theirs = booster.predict(table.to_numpy(), pred_contrib=True)
-    np.testing.assert_allclose(parts, theirs[:, :-1], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(base, theirs[:, -1], rtol=0, atol=1e-9)
+    table, trees = make(inputs).to_numpy(), prepared(booster)
+    theirs = booster.predict(table, pred_contrib=True)
+    np.testing.assert_allclose(trees.contributions(table), theirs[:, :-1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(trees.base, theirs[:, -1], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, CUSTOMERS])
-def test_contributions_add_up_to_the_raw_score(booster: lgb.Booster, inputs: pd.DataFrame, rows: int) -> None:
-    table = strange(inputs).iloc[:rows]
-    base, parts = tree_shapley(booster, table.to_numpy(), threads=1)
-    raw = booster.predict(table.to_numpy(), raw_score=True)
-    np.testing.assert_allclose(base + parts.sum(axis=1), raw, rtol=0, atol=1e-9)
+def test_contributions_add_up_to_the_raw_score(booster: lgb.Booster, inputs: pd.DataFrame) -> None:
+    table, trees = strange(inputs).to_numpy(), prepared(booster)
+    raw = booster.predict(table, raw_score=True)
+    np.testing.assert_allclose(trees.base + trees.contributions(table).sum(axis=1), raw, rtol=0, atol=1e-12)
 
 
-def test_a_row_alone_gets_what_it_gets_among_many(booster: lgb.Booster, inputs: pd.DataFrame) -> None:
-    table = strange(inputs)
-    base, parts = tree_shapley(booster, table.to_numpy(), threads=1)
-    for row in range(0, CUSTOMERS, 97):
-        alone_base, alone = tree_shapley(booster, table.iloc[[row]].to_numpy(), threads=1)
-        assert alone_base == base
-        np.testing.assert_allclose(alone[0], parts[row], rtol=0, atol=1e-9)
+def test_a_cell_at_a_threshold_goes_left_as_in_lightgbm(booster: lgb.Booster, inputs: pd.DataFrame) -> None:
+    nodes = booster.trees_to_dataframe().dropna(subset="threshold")
+    names = booster.feature_name()
+    at_threshold = np.repeat(inputs.to_numpy()[:1], len(nodes), axis=0)
+    at_threshold[np.arange(len(nodes)), [names.index(name) for name in nodes["split_feature"]]] = nodes["threshold"]
+    theirs = booster.predict(at_threshold, pred_contrib=True)
+    np.testing.assert_allclose(prepared(booster).contributions(at_threshold), theirs[:, :-1], rtol=0, atol=1e-12)
 
 
-def test_batches_change_nothing(booster: lgb.Booster, inputs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tree_shapley(booster, inputs.to_numpy(), threads=1)[1]
-    monkeypatch.setattr(module, "BATCH_ROWS", 500)
-    np.testing.assert_allclose(tree_shapley(booster, inputs.to_numpy(), threads=1)[1], whole, rtol=0, atol=1e-12)
+@pytest.mark.parametrize("rows", [1, 2, 7, CHUNK_ROWS + 1])
+def test_a_row_gets_the_same_bits_among_any_others(booster: lgb.Booster, inputs: pd.DataFrame, rows: int) -> None:
+    table, trees = strange(inputs).to_numpy()[:500], prepared(booster)
+    parts = [trees.contributions(table[start : start + rows]) for start in range(0, 500, rows)]
+    np.testing.assert_array_equal(np.vstack(parts), trees.contributions(table))
+
+
+def test_contributions_are_added_up_by_group(booster: lgb.Booster, inputs: pd.DataFrame) -> None:
+    table = inputs.to_numpy()[:100]
+    grouped = tree_shapley(booster, [0, 1, 1, 0, 2, 1], 3).contributions(table)
+    each = prepared(booster).contributions(table)
+    expected = [each[:, [0, 3]].sum(axis=1), each[:, [1, 2, 5]].sum(axis=1), each[:, 4]]
+    np.testing.assert_allclose(grouped, np.column_stack(expected), rtol=0, atol=1e-12)
 
 
 def test_nobody_has_no_contributions(booster: lgb.Booster, inputs: pd.DataFrame) -> None:
-    base, parts = tree_shapley(booster, inputs.iloc[:0].to_numpy(), threads=1)
-    assert parts.shape == (0, inputs.shape[1])
-    assert base == tree_shapley(booster, inputs.iloc[:1].to_numpy(), threads=1)[0]
+    assert prepared(booster).contributions(inputs.to_numpy()[:0]).shape == (0, inputs.shape[1])
 
 
 def test_a_booster_that_could_learn_nothing_gives_its_base_to_everybody() -> None:
     same = pd.DataFrame({"a": np.ones(2400), "b": np.zeros(2400)})
     active = np.tile([1.0, 0.0, 0.0], 800)
     fitted = fit_two_part(same, active, active * 2.0, rounds=20, seed=1, threads=1)
-    base, parts = tree_shapley(fitted.booster_value, same.to_numpy(), threads=1)
-    assert not parts.any()
-    assert base == pytest.approx(math.log(2.0))
+    trees = prepared(fitted.booster_value)
+    assert not trees.contributions(same.to_numpy()).any()
+    assert trees.base == pytest.approx(math.log(2.0))
 
 
-def test_nothing_is_printed(booster: lgb.Booster, inputs: pd.DataFrame, capfd: pytest.CaptureFixture[str]) -> None:
-    tree_shapley(booster, inputs.to_numpy(), threads=1)
-    assert capfd.readouterr() == ("", "")
+def test_trees_that_fitting_never_makes_are_refused(inputs: pd.DataFrame) -> None:
+    plain = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 1, "num_leaves": 60}
+    target = inputs["money"].to_numpy() ** 3
+    deep = lgb.train(plain, lgb.Dataset(inputs.to_numpy(), target), num_boost_round=1)
+    with pytest.raises(ValueError, match=r"splits deep, at most 8"):
+        prepared(deep)
+    by_name = lgb.Dataset(
+        inputs[["count", "noise"]].to_numpy(), target, categorical_feature=[0], params={"min_data_per_group": 1}
+    )
+    with pytest.raises(ValueError, match="a split by =="):
+        prepared(lgb.train({**plain, "max_depth": 5}, by_name, num_boost_round=5))
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +135,16 @@ def small() -> tuple[lgb.Booster, pd.DataFrame]:
     table.loc[random.random(400) < 0.3, "b"] = np.nan
     target = table["a"] * table["b"].fillna(2.0) + np.sin(3 * table["c"])
     data = lgb.Dataset(table.to_numpy(), target.to_numpy(), feature_name=list("abc"))
-    plain = {"verbose": -1, "num_leaves": 12, "min_data_in_leaf": 5, "num_threads": 1, "deterministic": True}
+    plain = {"verbose": -1, "num_leaves": 16, "max_depth": 7, "min_data_in_leaf": 5, "num_threads": 1, "deterministic": True}
     return lgb.train(plain, data, num_boost_round=6), table
 
 
-@pytest.mark.parametrize("path", ["one by one", "batch"])
-def test_contributions_are_shapley_values_of_the_path_dependent_game(small: tuple[lgb.Booster, pd.DataFrame], path: str) -> None:
+def test_contributions_are_shapley_values_of_the_path_dependent_game(small: tuple[lgb.Booster, pd.DataFrame]) -> None:
     booster, table = small
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    many = pd.concat([table] * 6)
-    assert len(many) > FEW_ROWS
-    base, parts = tree_shapley(booster, (many if path == "batch" else table.iloc[:5]).to_numpy(), threads=1)
-    assert base == pytest.approx(sum(worth(tree, table.iloc[0], frozenset()) for tree in trees), abs=1e-12)
+    found = prepared(booster)
+    parts = found.contributions(table.to_numpy())
+    assert found.base == pytest.approx(sum(worth(tree, table.iloc[0], frozenset()) for tree in trees), abs=1e-12)
     for row in range(5):
         by_formula = [shapley(trees, table.iloc[row], player) for player in range(3)]
         np.testing.assert_allclose(parts[row], by_formula, rtol=0, atol=1e-12)

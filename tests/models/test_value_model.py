@@ -39,7 +39,7 @@ def predicted(sample_model: ValueModel, sample_training: TrainingSet) -> pd.Data
 
 @pytest.fixture(scope="module")
 def drivers(sample_model: ValueModel, features: pd.DataFrame) -> Drivers:
-    return sample_model.drivers(features, threads=2)
+    return sample_model.drivers(features)
 
 
 def test_the_contract_of_a_prediction(predicted: pd.DataFrame, features: pd.DataFrame, sample_model: ValueModel) -> None:
@@ -205,14 +205,20 @@ def test_nobody_elses_row_changes_a_prediction(
     pd.testing.assert_frame_equal(some, predicted.iloc[::-3], check_exact=True)
 
 
-def test_drivers_of_a_customer_alone_are_those_among_all(
-    sample_model: ValueModel, features: pd.DataFrame, drivers: Drivers
+@pytest.mark.parametrize(("rows", "horizon"), [(1, None), (1, 30), (2, None), (7, 365), (64, None)])
+def test_columns_of_a_few_give_the_bits_of_the_table_of_all(
+    sample_model: ValueModel, features: pd.DataFrame, rows: int, horizon: int | None
 ) -> None:
-    for row in range(0, len(features), 61):
-        alone = sample_model.drivers(features.iloc[[row]])
-        assert (alone.value_average, alone.churn_average) == (drivers.value_average, drivers.churn_average)
-        np.testing.assert_allclose(alone.value, drivers.value.iloc[[row]], rtol=0, atol=1e-9)
-        np.testing.assert_allclose(alone.churn, drivers.churn.iloc[[row]], rtol=0, atol=1e-9)
+    table = sample_model.predict(features, as_of=10408, horizon_days=horizon)
+    drivers = sample_model.drivers(features, horizon_days=horizon)
+    for start in range(0, len(features), 61):
+        few = features.iloc[start : start + rows]
+        columns = {name: few[name].to_numpy().copy() for name in few.columns}
+        found = sample_model.explain(columns, as_of=10408, horizon_days=horizon)
+        assert (found.drivers.value_average, found.drivers.churn_average) == (drivers.value_average, drivers.churn_average)
+        np.testing.assert_array_equal(found.drivers.value, drivers.value.loc[few.index])
+        np.testing.assert_array_equal(found.drivers.churn, drivers.churn.loc[few.index])
+        pd.testing.assert_frame_equal(pd.DataFrame(found.predictions, few.index), table.loc[few.index], check_exact=True)
 
 
 def test_nobody_gets_no_prediction(sample_model: ValueModel, features: pd.DataFrame) -> None:
