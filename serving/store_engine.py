@@ -147,7 +147,8 @@ def scorer_connection(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 def _unlock(connection: sa.Connection) -> None:
     """Give the scorer's lock back now: the server notices a closed connection only some time later."""
-    # A connection that broke has lost its lock, and its own error is the one to tell.
+    if connection.invalidated:  # it broke, and its lock went with it
+        return
     with suppress(SQLAlchemyError):
         connection.rollback()
         with connection.begin():

@@ -29,7 +29,7 @@ from serving.tier_summary import TierTally
 
 CHUNK_ROWS = 20_000
 REMOVED_ROWS = 100_000
-"""So many are removed in one transaction: other writers of a SQLite file wait for its end."""
+"""So many are removed from SQLite in one transaction, since other writers of the file wait for its end."""
 MAX_ID_BYTES = 2_000  # PostgreSQL's index takes no key above 2,704 bytes
 _FARTHEST_DAY = 2**31 - 1
 
@@ -64,9 +64,9 @@ def writing(
         try:
             yield writer
         finally:
-            if writer.run is None:
-                # Where the connection broke, its own error is the one to tell, and the next scorer removes what is left.
-                with suppress(SQLAlchemyError, psycopg.Error, sqlite3.Error):
+            # Where the connection broke, the lock went with it: a new one might remove what another scorer writes by now.
+            if writer.run is None and not connection.invalidated:
+                with suppress(SQLAlchemyError, psycopg.Error, sqlite3.Error):  # what ended the block is the error to tell
                     _remove_incomplete(connection)
 
 
@@ -196,14 +196,20 @@ def _remove_incomplete(connection: sa.Connection) -> int:
     """Remove the runs that readers do not see; gives their number."""
     with connection.begin():
         runs = connection.execute(sa.select(scoring_runs.c.run_id).where(scoring_runs.c.status != COMPLETE)).scalars().all()
-    some = customer_scores.alias()
     for run_id in runs:
-        ids = sa.select(some.c.customer_id).where(some.c.run_id == run_id).limit(REMOVED_ROWS)
-        rows = sa.delete(customer_scores).where(customer_scores.c.run_id == run_id, customer_scores.c.customer_id.in_(ids))
-        removed = REMOVED_ROWS
-        while removed == REMOVED_ROWS:
-            with connection.begin():
-                removed = connection.execute(rows).rowcount
+        _remove_rows(connection, run_id)
         with connection.begin():
             connection.execute(sa.delete(scoring_runs).where(scoring_runs.c.run_id == run_id))
     return len(runs)
+
+
+def _remove_rows(connection: sa.Connection, run_id: int) -> None:
+    rows = sa.delete(customer_scores).where(customer_scores.c.run_id == run_id)
+    if connection.dialect.name == "sqlite":
+        some = customer_scores.alias()
+        ids = sa.select(some.c.customer_id).where(some.c.run_id == run_id).limit(REMOVED_ROWS)
+        rows = rows.where(customer_scores.c.customer_id.in_(ids))
+    removed = REMOVED_ROWS
+    while removed == REMOVED_ROWS:
+        with connection.begin():
+            removed = connection.execute(rows).rowcount

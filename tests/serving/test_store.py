@@ -169,7 +169,10 @@ def test_tiers_are_summed_up(store: Store, make_scores: MakeScores, publish: Pub
     assert {(cell.past_spend_tier, cell.tier): cell.customers for cell in run.movement} == cells
 
 
-def test_old_runs_are_removed_and_the_published_one_never(store: Store, make_scores: MakeScores, publish: Publish) -> None:
+def test_old_runs_are_removed_and_the_published_one_never(
+    store: Store, make_scores: MakeScores, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.store_writer.REMOVED_ROWS", 2)
     runs = [publish(store, make_scores(ids(5), seed), keep_runs=3) for seed in range(5)]
     assert store.runs() == tuple(reversed(runs[2:]))
     assert _rows(store) == {run.run_id: 5 for run in runs[2:]}

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 
 from configs.errors import StoreError
 from serving.predictions import CustomerScore, Terms
-from serving.store import ScoringRun, Store
+from serving.store import RunWriter, ScoringRun, Store
 
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
 CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
@@ -189,33 +189,40 @@ def test_connections_cut_while_they_are_used_are_one_line_and_the_next_read_work
             page, lookup = readers.submit(store.page), readers.submit(store.find, run.run_id, IDS[0])
             wait_until(lambda: server.execute(waiting, [program]).fetchone() == (2,))
             server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [program])
-            with pytest.raises(StoreError, match=r"^the score store \S+ cannot be used: [^\n]*connection[^\n]*$"):
+            with pytest.raises(
+                StoreError,
+                match=r"^the score store \S+ cannot be used: [^\n]*connection[^\n]*$",
+            ):
                 page.result(10)
         assert lookup.result(10) == score
         assert published_whole(store) == run
 
 
 @in_postgresql
-def test_a_scorer_whose_connection_is_cut_says_so_in_one_line(
-    named_url: str, program: str, server: psycopg.Connection[Any], make_scores: MakeScores, terms: Terms
+def test_a_scorer_whose_connection_is_cut_says_so_and_leaves_its_successor_alone(
+    named_url: str, store_url: str, program: str, server: psycopg.Connection[Any], make_scores: MakeScores, terms: Terms
 ) -> None:
-    with Store(named_url) as store:
+    scores = make_scores(IDS)
+    with Store(named_url) as store, Store(store_url) as other, ExitStack() as successor:
         old = swap(store, make_scores, terms, 1)
-        rising = iter(make_scores(IDS))
+        writing: list[RunWriter] = []
 
         def cut_on_the_way() -> Iterator[CustomerScore]:
-            yield from (next(rising) for _ in range(5))
+            yield from scores[:5]
             cut(server, program)
-            yield from rising
+            writing.append(successor.enter_context(other.writing(terms, tier_names=TIERS, created_at=CREATED)))
+            writing[0].add(scores)
+            yield from scores[5:]
 
         with (
             pytest.raises(StoreError, match=r"^the score store \S+ cannot be used: [^\n]*connection[^\n]*$"),
             store.writing(terms, tier_names=TIERS, created_at=CREATED) as writer,
         ):
             writer.add(cut_on_the_way())
-        assert published_whole(store) == old
-        new = swap(store, make_scores, terms, 2)
-        assert rows(store) == {old.run_id: old.customers, new.run_id: new.customers}
+        assert store.published() == old
+        new = writing[0].publish(keep_runs=2)
+        assert store.published() == new
+        assert rows(store) == {old.run_id: old.customers, new.run_id: 50}
 
 
 class Gate:
@@ -275,10 +282,12 @@ def test_a_server_that_hangs_or_cannot_be_reached_keeps_no_reader_for_ever(
         assert published_whole(behind_gate) == run
         gate.open.clear()
         reads = [lambda: behind_gate.find(run.run_id, IDS[0]), behind_gate.page, behind_gate.published_run_id]
-        for read in [readers.submit(read) for read in reads]:
-            with pytest.raises(StoreError, match=r"^the score store \S+ cannot be used: [^\n]*(no answer|timeout)[^\n]*$"):
-                read.result(20)
-        gate.open.set()
+        try:
+            for read in [readers.submit(read) for read in reads]:
+                with pytest.raises(StoreError, match=r"^the score store \S+ cannot be used: [^\n]*(no answer|timeout)[^\n]*$"):
+                    read.result(20)
+        finally:
+            gate.open.set()
         assert published_whole(behind_gate) == run
 
 
