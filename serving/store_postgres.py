@@ -25,9 +25,7 @@ _CONNECTION = {
 }
 
 # A limit that the address or the role sets is not touched.
-_LIMIT_STATEMENTS = (
-    "SELECT set_config('statement_timeout', %s, false) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '0'"
-)
+_LIMIT_STATEMENTS = "SELECT set_config('statement_timeout', %s, false) WHERE current_setting('statement_timeout') = '0'"
 
 # A scorer's statements take as long as a million customers take. The server gives its lock back when its machine is gone.
 _SCORERS_SESSION = (
