@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Operation = Callable[..., Any]
+_TWO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,11 @@ class Program:
         # What is missing is computed all the same, of whatever stands there.
         with np.errstate(all="ignore"):
             for operation, arguments, place in self._steps:
-                found[place] = operation(*[found[argument] for argument in arguments])
+                if len(arguments) == _TWO:  # most of them, and worth it
+                    first, second = arguments
+                    found[place] = operation(found[first], found[second])
+                else:
+                    found[place] = operation(*[found[argument] for argument in arguments])
         return [found[place] for place in wanted]
 
     # Columns
@@ -197,24 +203,26 @@ def _nowhere(values: Array) -> Array:
 
 def _lexsort(*keys: Array) -> Array | None:
     order = np.lexsort(keys)
-    return None if np.array_equal(order, np.arange(len(order))) else order
+    return None if (order[1:] > order[:-1]).all() else order
 
 
 def _or_zero(values: Array, missing: Array) -> Array:
-    return np.where(missing, 0, values)
+    # A zero of the same kind spares NumPy a cast.
+    return np.where(missing, 0.0 if values.dtype.kind == "f" else 0, values)
 
 
 def _or_most(values: Array, missing: Array) -> Array:
-    return np.where(missing, _bound(values, "max"), values)
+    return np.where(missing, _bounds(values.dtype)[1], values)
 
 
 def _or_least(values: Array, missing: Array) -> Array:
-    return np.where(missing, _bound(values, "min"), values)
+    return np.where(missing, _bounds(values.dtype)[0], values)
 
 
-def _bound(values: Array, name: str) -> Any:
-    kind = np.asarray(values).dtype
-    return getattr(np.finfo(kind) if kind.kind == "f" else np.iinfo(kind), name)
+@cache
+def _bounds(kind: np.dtype[Any]) -> tuple[Any, Any]:
+    limits: Any = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
+    return kind.type(limits.min), kind.type(limits.max)
 
 
 def _starts(*keys: Array) -> Array:
@@ -242,7 +250,7 @@ def _counts(missing: Array, starts: Array) -> Array:
 
 
 def _running_sums(values: Array, starts: Array) -> Array:
-    sums: Array = np.cumsum(values)
+    sums: Array = values.cumsum()
     before = sums[starts] - values[starts]
     sums -= np.repeat(before, group_sizes(starts, values))
     return sums
@@ -264,7 +272,9 @@ def _group_of_row(starts: Array, rows: Array) -> Array:
 
 def group_sizes(starts: Array, rows: Array) -> Array:
     """How many rows each group has; ``rows`` is any array of all rows."""
-    sizes: Array = np.diff(starts, append=len(rows))
+    sizes = np.empty_like(starts)
+    sizes[:-1] = starts[1:] - starts[:-1]
+    sizes[-1:] = len(rows) - starts[-1:]
     return sizes
 
 
@@ -285,6 +295,11 @@ def is_among(*keys: Array) -> Array:
     return np.fromiter((row in known for row in rows), dtype=np.bool_, count=len(own[0]))
 
 
+def cast(values: Array, kind: np.dtype[Any]) -> Array:
+    """The same as another kind of number."""
+    return np.asarray(values, kind)
+
+
 def rounded(values: Array, decimals: int) -> Array:
-    """``np.round`` without its detours."""
+    """``np.round``, without its detours."""
     return values.round(decimals)

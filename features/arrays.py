@@ -21,6 +21,7 @@ from features.array_steps import (
     Array,
     Program,
     Recorded,
+    cast,
     group_sizes,
     inverse,
     is_among,
@@ -270,10 +271,8 @@ class _Expr:
         return self._cells(np.maximum, bound)
 
     def cast(self, dtype: Any) -> _Expr:
-        types = {nw.Int64: "int64", nw.Float64: "float64"}
-        if dtype not in types:
-            return _Expr(lambda _: _refused(f"a cast to {dtype}"))
-        return self._cells(np.asarray, _constant(types[dtype]))
+        kind = {nw.Int64: np.dtype(np.int64), nw.Float64: np.dtype(np.float64)}.get(dtype)
+        return _Expr(lambda _: _refused(f"a cast to {dtype}")) if kind is None else self._cells(cast, _constant(kind))
 
     def fill_null(self, value: _Expr, *, strategy: Any, limit: Any) -> _Expr:
         _only(strategy is None and limit is None, "fill_null with a value")

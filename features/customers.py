@@ -72,7 +72,12 @@ def features_of_rows(
     """
     found = _plan_of_rows(cutoff, zero_amount_orders).run(rows)
     customers = found.pop("customer_id")
-    return customers, {name: np.broadcast_to(column, len(customers)) for name, column in found.items()}
+    return customers, {name: _for_all(column, customers) for name, column in found.items()}
+
+
+def _for_all(column: Any, customers: Array) -> Floats:
+    """A column, also of one number that holds for everybody."""
+    return column if getattr(column, "ndim", 0) else np.full(len(customers), column, dtype=np.float64)
 
 
 @lru_cache(maxsize=64)
