@@ -173,11 +173,6 @@ def predictions_and_drivers(
     return pd.DataFrame(found.predictions, index=features.index), found.drivers.table(features.index)
 
 
-def predicted(model: ValueModel, features: pd.DataFrame, terms: Terms, *, threads: int = 1) -> Iterator[CustomerScore]:
-    """Predict and explain every customer of ``features``, in tiers by value alone."""
-    return customer_scores(features, *predictions_and_drivers(model, features, terms, threads=threads))
-
-
 def customer_scores(features: pd.DataFrame, predictions: pd.DataFrame, drivers: Drivers) -> Iterator[CustomerScore]:
     """Turn the model's frames (all indexed by customer_id, same order) into rows of the store, in that order.
 

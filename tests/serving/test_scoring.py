@@ -21,7 +21,7 @@ from models.prediction import Drivers
 from models.tier_stability import Stability
 from models.value_model import ValueModel
 from serving import scoring
-from serving.predictions import CustomerScore, Terms, predicted, wire
+from serving.predictions import CustomerScore, Terms, customer_scores, predictions_and_drivers, wire
 from serving.scoring import Scoring, default_as_of, score
 from serving.stable_tiers import tiers_before
 from serving.store import ScoringRun, Store
@@ -46,7 +46,7 @@ def test_every_customer_is_scored(state: Any, scores: dict[str, CustomerScore]) 
 
 def test_stored_scores_are_those_of_the_model(state: Any, scores: dict[str, CustomerScore]) -> None:
     features = feature_frame(state.orders, day_number(state.run.terms.as_of))
-    for one in predicted(state.model, features, state.run.terms):
+    for one in customer_scores(features, *predictions_and_drivers(state.model, features, state.run.terms)):
         stored, direct = wire(scores[one.customer_id], state.run.terms), wire(one, state.run.terms)
         assert stored["tier_since"] == "1998-07-01"
         assert {**stored, "drivers": None, "tier_since": None} == {**direct, "drivers": None}
@@ -77,7 +77,8 @@ def test_a_model_of_another_time_is_said(state: Any, tmp_path: Path, day: date, 
 def test_a_customer_alone_is_scored_as_among_others(state: Any, scores: dict[str, CustomerScore]) -> None:
     for customer_id in list(scores)[::400]:
         orders = state.orders.filter(nw.col("customer_id") == customer_id)
-        [alone] = predicted(state.model, feature_frame(orders, day_number(state.run.terms.as_of)), state.run.terms)
+        features = feature_frame(orders, day_number(state.run.terms.as_of))
+        [alone] = customer_scores(features, *predictions_and_drivers(state.model, features, state.run.terms))
         assert replace(alone, drivers="") == replace(scores[customer_id], drivers="", tier_since_day=None)
 
 
