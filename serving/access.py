@@ -44,7 +44,7 @@ def _allowed(named: str, hosts: tuple[str, ...]) -> bool:
 
 
 def admitted(
-    scope: Scope, headers: Mapping[bytes, bytes], peer: str | None, keys: KeyRing, limits: RateLimit, serving: Serving,
+    scope: Scope, headers: Mapping[bytes, bytes], peer: str, keys: KeyRing, limits: RateLimit, serving: Serving,
     *, at: datetime, tick: float,
 ) -> Key | None:  # fmt: skip
     """Give the key of a request for what needs this scope; None while nobody needs one.
@@ -54,7 +54,7 @@ def admitted(
 
     Raises Refusal: 401 without a valid key, 403 for a key without the scope, 429 past the key's rate.
     """
-    if peer is not None and keys.open_at(peer):
+    if keys.open_at(peer):
         return None
     key = keys.caller(headers.get(b"authorization"), at)
     if key is None:

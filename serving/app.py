@@ -19,7 +19,7 @@ from serving.live import Live
 from serving.metrics import METRICS_TYPE
 from serving.openapi import CSV_TYPE, XLSX_TYPE, Offer, openapi
 from serving.predictions import CustomerScore, wire
-from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, json_bytes
+from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, json_bytes, not_ready
 from serving.routes import Route
 from serving.schemas import against_rule, prediction_request
 from serving.store import ScoringRun, Store
@@ -77,7 +77,11 @@ class Api:
         settings, store, run = self._live.settings(), self._live.store(), self._live.run()
 
         def page() -> bytes:
-            found = churn_risk_page(store, settings, query.filters, limit=query.limit, cursor=query.cursor)
+            how: dict[str, Any] = {"limit": query.limit, "cursor": query.cursor}
+            try:
+                found = churn_risk_page(store, settings, query.filters, run=run, **how)
+            except NotFoundError:  # as it is, or because two runs were published since and this one is gone
+                found = churn_risk_page(store, settings, query.filters, **how)
             return json_bytes(wire_page(found))
 
         with _query_faults(query, run):
@@ -86,7 +90,8 @@ class Api:
     async def churn_risk_csv(self, asked: Asked) -> Response:
         """The whole list as CSV, streamed."""
         query = list_query(asked.query(WHOLE))
-        table, name = await self._table(query)
+        run = self._live.run()
+        table = await self._table(query, run)
         chunks = csv_chunks(table)
         first = await self._live.read(lambda: next(chunks))
 
@@ -96,13 +101,13 @@ class Api:
                 yield chunk
                 chunk = await self._live.read(lambda: next(chunks, None))
 
-        return StreamingResponse(stream(), media_type=CSV_TYPE, headers=_download(f"{name}.csv"))
+        return StreamingResponse(stream(), media_type=CSV_TYPE, headers=_download(run, "csv"))
 
     async def churn_risk_xlsx(self, asked: Asked) -> Response:
         """The list as a workbook, at most ``MAX_SHEET_ROWS`` rows."""
         query = list_query(asked.query(WHOLE))
-        table, name = await self._table(query)
         store, run = self._live.store(), self._live.run()
+        table = await self._table(query, run)
         rows = await self._live.read(
             lambda: store.matching(run.run_id, tiers=query.filters.tiers, min_risk=query.filters.min_risk)
         )
@@ -110,13 +115,13 @@ class Api:
             message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
             raise against_rule("too_many_rows", [Fault("query.top", message)])
         body = await self._live.read(lambda: xlsx_bytes(table))
-        return Response(body, media_type=XLSX_TYPE, headers=_download(f"{name}.xlsx"))
+        return Response(body, media_type=XLSX_TYPE, headers=_download(run, "xlsx"))
 
-    async def _table(self, query: ListQuery) -> tuple[Table, str]:
-        settings, store, run = self._live.settings(), self._live.store(), self._live.run()
+    async def _table(self, query: ListQuery, run: ScoringRun) -> Table:
+        settings, store = self._live.settings(), self._live.store()
         with _query_faults(query, run):
-            run, rows = await self._live.read(lambda: churn_risk_rows(store, settings, query.filters, top=query.top))
-        return list_table(run, query.filters, rows), f"churn-risk-{run.terms.as_of.isoformat()}"
+            _, rows = await self._live.read(lambda: churn_risk_rows(store, settings, query.filters, top=query.top, run=run))
+        return list_table(run, query.filters, rows)
 
     async def tiers(self, asked: Asked) -> Response:
         """The tiers of the published run."""
@@ -136,10 +141,19 @@ class Api:
         """The process serves."""
         return json_response({"status": "ok"})
 
-    async def ready(self, _: Asked) -> Response:
-        """All that is needed for predictions is there; what is wrong though it serves on is told."""
-        faults = self._live.check_ready()
-        return json_response({"status": "degraded" if faults else "ok", "faults": faults})
+    async def ready(self, asked: Asked) -> Response:
+        """All that is needed for predictions is there; what is wrong though it serves on is told.
+
+        Faults name addresses and folders: in words they are told to this machine alone, and to others by what it is about.
+        """
+        try:
+            faults = self._live.check_ready()
+        except Refusal:
+            if asked.local:
+                raise
+            raise not_ready("something is missing that is needed; /readyz tells it on the machine itself") from None
+        told = list(faults.values()) if asked.local else list(faults)
+        return json_response({"status": "degraded" if faults else "ok", "faults": told})
 
     async def metrics(self, asked: Asked) -> Response:
         """The metrics, for Prometheus."""
@@ -173,6 +187,11 @@ def _customer(store: Store, run: ScoringRun, customer_id: str, *, seen: bool) ->
     """Look a customer up; one that the key may not see is looked up too, and then as unknown as one that there is not."""
     score = store.find(run.run_id, customer_id)
     if score is None or not seen:
+        try:  # two runs may have been published since, and this one be gone
+            run, score = store.customer(customer_id)
+        except NotFoundError:
+            score = None
+    if score is None or not seen:
         message = (
             f"there is no customer of this id in the scoring run as of {run.terms.as_of}; ids are compared exactly, leading "
             "zeros and capitals included"
@@ -192,7 +211,8 @@ def _query_faults(query: ListQuery, run: ScoringRun) -> Iterator[None]:
         raise Refusal(404, "run_not_found", str(error), [Fault("query.cursor", str(error))]) from None
 
 
-def _download(name: str) -> dict[str, str]:
+def _download(run: ScoringRun, suffix: str) -> dict[str, str]:
+    name = f"churn-risk-{run.terms.as_of.isoformat()}.{suffix}"
     return {**PLAIN_HEADERS, "content-disposition": f'attachment; filename="{name}"'}
 
 

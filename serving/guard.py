@@ -30,7 +30,7 @@ from starlette.responses import Response, StreamingResponse
 from configs.errors import StoreError
 from configs.settings import Serving
 from serving.access import admitted, check_host
-from serving.keys import Key, KeyRing
+from serving.keys import Key, KeyRing, is_loopback
 from serving.metrics import Metrics
 from serving.rate_limit import RateLimit
 from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, not_ready
@@ -57,12 +57,16 @@ logger = logging.getLogger("foretier.serving")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request as the handlers see it: the decoded parts of the path, the raw query, the parsed body, the key."""
+    """One request as the handlers see it: the decoded parts of the path, the raw query, the parsed body, the key.
+
+    ``local``: it comes from this machine.
+    """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     raw_query: bytes = b""
     body: Any = None
     key: Key | None = None
+    local: bool = False
 
     def query(self, known: tuple[str, ...] = ()) -> dict[str, list[str]]:
         """Give the query parameters. Raises Refusal (400): not UTF-8, or a parameter that is not ``known``."""
@@ -148,15 +152,16 @@ class Guard:
         serving = self._serving()
         check_host(exchange.headers, serving)
         route, parts = self._route(exchange)
+        peer = (exchange.scope.get("client") or ("",))[0]
         if route.scope is not None:
-            peer, now = (exchange.scope.get("client") or (None,))[0], datetime.now(UTC)
+            now = datetime.now(UTC)
             exchange.key = admitted(
                 route.scope, exchange.headers, peer, self._keys(), self._limits, serving, at=now, tick=time.monotonic()
             )
         parameters = {name: _decoded(segment) for name, segment in parts.items()}
         with self._room(route, serving):
             body = await _body(route, exchange, receive, serving)
-            asked = Asked(parameters, exchange.scope.get("query_string", b""), body, exchange.key)
+            asked = Asked(parameters, exchange.scope.get("query_string", b""), body, exchange.key, is_loopback(peer))
             async with asyncio.timeout(serving.request_seconds):
                 response = await self._handlers[route](asked)
                 if not isinstance(response, StreamingResponse):

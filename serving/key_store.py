@@ -35,12 +35,13 @@ api_keys = sa.Table(
 class KeyStore:
     """Reads and writes keys. One object may be used by many threads.
 
-    Every method raises StoreError, of one line, when the database cannot be used.
+    ``answer_seconds``: as of ``serving.store.Store``. Every method raises StoreError, of one line, when the database cannot be
+    used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
         self._address = store_address(url)
-        self._engine = open_engine(self._address)
+        self._engine = open_engine(self._address, answer_seconds)
         try:
             with store_errors(self._address):
                 create_schema(self._engine, metadata)

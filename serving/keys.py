@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, get_args
 
 from configs.errors import NotFoundError, SettingsError, nearest
@@ -157,6 +157,7 @@ def chosen(records: Sequence[KeyRecord], id_or_name: str, now: datetime) -> KeyR
     return named[0]
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(address: str) -> bool:
     """Tell whether only this machine can reach an IP address.
 

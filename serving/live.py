@@ -39,6 +39,8 @@ RUN_SECONDS, CHAMPION_SECONDS, KEYS_SECONDS = 1.0, 2.0, 2.0
 DAMAGED_SECONDS = 30.0
 """A damaged bundle is read again after this long, in case its files were restored."""
 READ_THREADS = 4
+ANSWER_SECONDS = 10.0
+"""A PostgreSQL that takes longer over one read is taken to be away."""
 SECONDS_OF_DAY = 86_400.0
 
 logger = logging.getLogger("foretier.serving")
@@ -139,15 +141,15 @@ class Live:
             raise not_ready(self._faults.get("run", "the score store is being opened"))
         return self._store
 
-    def check_ready(self) -> list[str]:
-        """Give what is wrong though the service serves on, in words; empty where all is well.
+    def check_ready(self) -> dict[str, str]:
+        """Give what is wrong though the service serves on, in words by what it is; empty where all is well.
 
         Raises Refusal (503): settings, champion or run are missing, or do not belong together.
         """
         settings, champion, run = self.settings(), self.champion(), self.run()
         if unfit := _unfit(champion, settings, run):
             raise not_ready(unfit)
-        return [fault for _, fault in sorted(self._faults.items())]
+        return dict(sorted(self._faults.items()))
 
     async def read(self, work: Callable[[], Result]) -> Result:
         """Run a read of the store off the event loop."""
@@ -197,7 +199,10 @@ class Live:
 
     def _newest_run(self) -> ScoringRun | None:
         if self._store is None:
-            self._store = Store(self._environment.store_url)
+            self._store = Store(self._environment.store_url, answer_seconds=ANSWER_SECONDS)
+        present = self._generation.run
+        if present is not None and self._store.published_run_id() == present.run_id:
+            return present
         return self._store.published()
 
     async def _follow_champion(self) -> None:
@@ -272,7 +277,7 @@ class Live:
 
     def _all_keys(self) -> KeyRing:
         if self._key_store is None:
-            self._key_store = KeyStore(self._environment.store_url)
+            self._key_store = KeyStore(self._environment.store_url, answer_seconds=ANSWER_SECONDS)
         return KeyRing(self._key_store.records())
 
     def _describe(self, metrics: Metrics) -> None:

@@ -83,11 +83,11 @@ class InProcess:
             Api(lambda: live).handlers(), lifespan=nothing, serving=live.serving, keys=live.keys, metrics=live.metrics
         )
 
-    def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """One request; an error of the app is an answer, as on a server."""
+    def ask(self, method: str, path: str, peer: str = "127.0.0.1", **arguments: Any) -> httpx.Response:
+        """One request from ``peer``; an error of the app is an answer, as on a server."""
 
         async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False, client=(peer, 50_000))
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, path, **arguments)
 

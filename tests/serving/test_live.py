@@ -82,6 +82,7 @@ def test_a_registry_that_is_away_changes_nothing(serve: Any, state: Any, environ
         assert service.get("/readyz").json() == {
             "status": "degraded", "faults": ["the model registry cannot be reached; version 1 is served on"],
         }  # fmt: skip
+        assert service.get("/readyz", peer="10.0.0.9").json() == {"status": "degraded", "faults": ["registry"]}
         assert service.predict(BOUGHT).status_code == 200
         away = False
         service.wait_until(lambda: faults(service) == [])

@@ -7,8 +7,9 @@ import io
 import json
 import logging
 import math
+import shutil
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,8 @@ import pytest
 from configs.errors import RegistryError
 from configs.settings import Environment
 from serving import answers
+from serving.key_store import KeyStore
+from serving.keys import new_key
 from serving.predictions import wire
 from serving.scoring import Scoring, score
 from serving.store import Store
@@ -66,6 +69,24 @@ def test_a_customer_is_found_by_its_exact_id(service: Any, customer_id: str) -> 
 def test_an_unknown_customer_is_not_found(service: Any, customer_id: str) -> None:
     raw = customer_id if customer_id.startswith("%") or "%" in customer_id else quote(customer_id, safe="")
     assert fault(service.get(f"/v1/customers/{raw}"))[:2] == (404, "customer_not_found")
+
+
+def test_a_forbidden_customer_is_as_unknown_as_one_that_there_is_not(serve: Any, state: Any, tmp_path: Path) -> None:
+    shutil.copy(state.home / "scores.db", tmp_path)
+    environment = Environment.read({"FORETIER_HOME": str(tmp_path)})
+    record, secret = new_key("shop", created_at=datetime(2026, 1, 1, tzinfo=UTC), customers="01*")
+    with KeyStore(environment.store_url) as keys:
+        keys.create(record)
+    champion = SimpleNamespace(version="1", model=state.model)
+    with serve(state.settings_path, environment, lambda _: champion) as service:
+        service.wait_until(lambda: service.get("/readyz").status_code == 200)
+        key = {"authorization": f"Bearer {secret}"}
+        assert service.get("/v1/customers/0188").status_code == 401
+        assert service.get("/v1/customers/0188", headers=key).json()["customer_id"] == "0188"
+        forbidden, unknown = (service.get(f"/v1/customers/{one}", headers=key) for one in ("0288", "9999"))
+        assert service.get("/v1/tiers", headers=key).status_code == 200
+        assert fault(forbidden) == (404, "customer_not_found", [])
+        assert (forbidden.content, forbidden.headers.raw) == (unknown.content, unknown.headers.raw)
 
 
 def test_get_takes_no_parameters(service: Any) -> None:
@@ -408,6 +429,7 @@ def test_a_service_that_has_nothing_says_what_is_missing(serve: Any, tmp_path: P
         ready = service.get("/readyz")
         assert fault(ready) == (503, "not_ready", [])
         assert ready.headers["retry-after"] == "2"
+        assert "champion" not in service.get("/readyz", peer="10.0.0.9").json()["error"]["message"]
         assert fault(service.predict({"customer_id": "a", "orders": BOUGHT})) == (503, "not_ready", [])
         for path in (
             "/v1/customers/0188",
