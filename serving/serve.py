@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ SERVICE = "serving.service:Foretier"
 ROOT = Path(__file__).resolve().parent.parent
 LAST_PORT = 65535
 CHECK_SECONDS = 30.0
+OPEN_FILES = 65_536
 
 
 def run_server(host: str, port: int, settings_path: Path) -> None:
@@ -38,6 +40,7 @@ def run_server(host: str, port: int, settings_path: Path) -> None:
         _check_free(address, port)
         _check_keys(address, variables["FORETIER_STORE_URL"])
     os.environ.update(variables)
+    _allow_connections()
     with TemporaryDirectory(prefix="foretier-bentoml-") as folder:
         # Servers that share BentoML's home empty each other's metrics.
         os.environ.setdefault("BENTOML_HOME", folder)
@@ -115,6 +118,14 @@ def _check_keys(address: str, store_url: str) -> None:
             f"--host {address} lets other machines ask, and there is no active API key: type foretier keys create NAME first, "
             "or serve on 127.0.0.1"
         )
+
+
+def _allow_connections() -> None:
+    """Let the server open as many files as its user may: past the usual limit, 1,024, connections are reset unanswered."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _address(host: str) -> str:

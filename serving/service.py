@@ -44,8 +44,10 @@ class GuardedService(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML loa
         log_as_json()
         http_protocol.install(_serving().header_seconds)
 
+        current = bentoml.get_current_service  # BentoML looks its names up anew at every use
+
         def live() -> Live:
-            return bentoml.get_current_service().live  # type: ignore[no-any-return]
+            return current().live  # type: ignore[no-any-return]
 
         return Guard(
             Api(live).handlers(),
