@@ -212,16 +212,17 @@ class Live:
         present = self._generation.champion
         serving_on = f"; version {present.version} is served on" if present is not None else ""
         found = await self._follow("registry", self._champions.find, serving_on)
-        if found is None or self._is_known(found):
+        if found is None or self._is_damaged(found):
+            return
+        if self._candidate is not None and self._candidate.version == found.version:
+            self._faults.pop("model", None)  # of a version that is promoted no longer
             return
         loaded = await self._follow("model", lambda: self._loaded(found), serving_on)
         if loaded is not None and await self._works(loaded, serving_on):
             self._candidate = loaded
             self._replace(self._generation.run)
 
-    def _is_known(self, found: Registered) -> bool:
-        if self._candidate is not None and self._candidate.version == found.version:
-            return True
+    def _is_damaged(self, found: Registered) -> bool:
         return self._damaged is not None and self._damaged[0] == found.version and time.monotonic() < self._damaged[1]
 
     def _loaded(self, found: Registered) -> LoadedModel:
