@@ -70,6 +70,8 @@ def open_tracking(environment: Environment) -> MlflowClient:
             _check_database(url)
             return _working_client(url)
         file = Path(url.removeprefix("sqlite:///"))
+        # A file that is kept open would be read on after it was moved away and another one put in its place.
+        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
         # Several processes that set up one fresh file at once would leave all but one of them dead.
         with _lock(file):
             if not file.exists():
@@ -150,6 +152,7 @@ def champion(environment: Environment) -> LoadedModel:
 
 def champion_version(client: MlflowClient, environment: Environment) -> Registered:
     """The champion's version. Raises RegistryError: there is none yet, or the registry cannot be reached."""
+    _check_there(environment)
     stamp = registry_stamp(environment)
     found = with_alias(client, environment, CHAMPION)
     if found is None:
@@ -190,6 +193,13 @@ def _verify(folder: Path, version: str, address: str) -> None:
     except BundleError as error:
         reason = str(error).replace(str(folder), address)
         raise BundleError(f"the champion, version {version}, cannot be served: {reason}") from None
+
+
+def _check_there(environment: Environment) -> None:
+    """Raise RegistryError: the registry's SQLite file is gone; to open it would make an empty one."""
+    file = environment.tracking_url.removeprefix("sqlite:///")
+    if file != environment.tracking_url and not Path(file).exists():
+        raise RegistryError(f"the model registry's file {file} is gone: put it back")
 
 
 def _way_to_one(challenger: Registered | None) -> str:

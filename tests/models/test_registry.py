@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from configs.errors import BundleError, RegistryError
 from configs.settings import Environment
 from features.customers import feature_frame
 from features.orders import Cleaned
-from models.registry import CHAMPION, MODEL_NAME, champion, move_champion, open_tracking
+from models.registry import CHAMPION, MODEL_NAME, champion, champion_version, move_champion, open_tracking
 from training.pipeline import plan, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,3 +201,19 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is a letter, not a database\n" * 40)
     with pytest.raises(RegistryError, match="not a database"):
         champion(Environment.read({"FORETIER_HOME": str(tmp_path)}))
+
+
+def test_a_file_that_is_moved_away_is_missed_and_the_one_put_in_its_place_is_read(trained_home: Any, tmp_path: Path) -> None:
+    homes = [Environment.read({"FORETIER_HOME": str(tmp_path / name)}) for name in ("served", "restored")]
+    for one in homes:
+        shutil.copytree(trained_home.environment.home, one.home, ignore=shutil.ignore_patterns("artifacts"))
+    served, restored = (one.home / "mlflow.db" for one in homes)
+    move_champion(open_tracking(homes[1]), homes[1], "1")
+    client = open_tracking(homes[0])
+    assert champion_version(client, homes[0]).version == "2"
+    served.rename(tmp_path / "away.db")
+    with pytest.raises(RegistryError, match=f"file {served} is gone"):
+        champion_version(client, homes[0])
+    assert not served.exists()
+    restored.rename(served)
+    assert champion_version(client, homes[0]).version == "1"
