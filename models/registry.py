@@ -174,7 +174,7 @@ def check_champion(environment: Environment) -> None:
     known = known_champion(environment)
     if known is not None:
         version, folder = known
-        _verify(folder, version, str(folder))
+        _verify(folder, version)
         return
     url = environment.tracking_url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
@@ -183,16 +183,24 @@ def check_champion(environment: Environment) -> None:
     found = with_alias(client, environment, CHAMPION)
     if found is not None:
         remember_champion(environment, stamp, found.version, found.source)
-        with fetched(environment, found.source) as folder:
-            _verify(folder, found.version, _masked(found.source))
+        with fetched(environment, found.source) as folder, _named(folder, found.source):
+            _verify(folder, found.version)
 
 
-def _verify(folder: Path, version: str, address: str) -> None:
+def _verify(folder: Path, version: str) -> None:
     try:
         verified_texts(folder)
     except BundleError as error:
-        reason = str(error).replace(str(folder), address)
-        raise BundleError(f"the champion, version {version}, cannot be served: {reason}") from None
+        raise BundleError(f"the champion, version {version}, cannot be served: {error}") from None
+
+
+@contextmanager
+def _named(folder: Path, artifact_uri: str) -> Iterator[None]:
+    """Let a BundleError name where the files came from, instead of the copy that will be gone."""
+    try:
+        yield
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(folder), _masked(artifact_uri))) from None
 
 
 def _check_there(environment: Environment) -> None:
@@ -219,7 +227,7 @@ def load_logged_bundle(environment: Environment, artifact_uri: str) -> ValueMode
     """
     from models.bundle import load_bundle
 
-    with fetched(environment, artifact_uri) as folder:
+    with fetched(environment, artifact_uri) as folder, _named(folder, artifact_uri):
         return load_bundle(folder)
 
 

@@ -142,7 +142,7 @@ def test_a_damaged_bundle_is_not_served_and_a_mended_one_is(
         move_champion(client, environment, "2")
         service.wait_until(lambda: faults(service) != [], 30.0)
         assert faults(service)[0].startswith("champion version 2 cannot be used: ")
-        assert "value.txt is not the file that was written" in faults(service)[0]
+        assert f"{logged}/value.txt is not the file that was written" in faults(service)[0]
         assert (served(service), service.predict(BOUGHT).status_code) == ("1", 200)
         move_champion(client, environment, "1")
         service.wait_until(lambda: faults(service) == [], 30.0)
