@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -104,9 +104,11 @@ class CustomerScore:
     tier_since_day: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """What one driver group adds to one prediction (``effect``), with the customer's value of its headline feature."""
+class Driver(NamedTuple):
+    """What one driver group adds to one prediction (``effect``), with the customer's value of its headline feature.
+
+    A prediction has twenty of them: a tuple is made in a quarter of the time of a frozen dataclass.
+    """
 
     what: What
     group: str
@@ -122,11 +124,12 @@ class Driver:
 
     def wire(self, currency: str) -> dict[str, Any]:
         """Give the driver as an application reads it."""
+        headline = HEADLINES[self.group]
         return {
-            "feature": HEADLINES[self.group].name,
+            "feature": headline.name,
             "group": self.group,
             "value": self.value,
-            "unit": HEADLINES[self.group].unit,
+            "unit": headline.unit,
             "effect": self.effect,
             "effect_unit": currency if self.what == "value" else PROBABILITY,
             "text": self.text(currency),
