@@ -92,11 +92,12 @@ def serving(environment: dict[str, str], log: Path) -> Iterator[str]:
 
 def wait_until_ready(url: str, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz").is_success:
-                return
-        time.sleep(0.05)
+    with httpx.Client(base_url=url) as client:
+        while time.monotonic() < until:
+            with suppress(httpx.TransportError):
+                if client.get("/readyz").is_success:
+                    return
+            time.sleep(0.1)
     raise AssertionError(log.read_text())
 
 
