@@ -69,7 +69,8 @@ class Api:
         request = prediction_request(asked.body)
         as_of = request.day or self._live.run().terms.as_of
         answer = await self._live.batcher.answer(request_scoring.Asked(request, as_of), champion, settings)
-        return Response(answer, media_type=JSON_TYPE, headers=PLAIN_HEADERS)
+        self._live.metrics.predictions(answer.scores)
+        return Response(answer.body, media_type=JSON_TYPE, headers=PLAIN_HEADERS)
 
     async def churn_risk(self, asked: Asked) -> Response:
         """One page of the marketers' list."""

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from configs.settings import Settings
-from serving.request_scoring import Answer, Asked, answers
+from serving.request_scoring import Answer, Answered, Asked, answers
 from serving.schemas import prediction_request
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class _Waiting:
     asked: Asked
     champion: LoadedModel
     settings: Settings
-    answer: asyncio.Future[bytes]
+    answer: asyncio.Future[Answered]
 
     @property
     def customers(self) -> int:
@@ -52,7 +52,7 @@ class Batcher:
         self._small = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
 
-    async def answer(self, asked: Asked, champion: LoadedModel, settings: Settings) -> bytes:
+    async def answer(self, asked: Asked, champion: LoadedModel, settings: Settings) -> Answered:
         """Score one request. Raises Refusal: it deserves one; whatever else the model raised for it alone."""
         one = _Waiting(asked, champion, settings, asyncio.get_running_loop().create_future())
         if one.orders > MOST_ORDERS or one.customers > MOST_CUSTOMERS:
@@ -122,7 +122,7 @@ class Batcher:
         return asyncio.get_running_loop().run_in_executor(pool, work)
 
 
-def _given(answer: Answer) -> bytes:
+def _given(answer: Answer) -> Answered:
     if isinstance(answer, Exception):
         raise answer
     return answer

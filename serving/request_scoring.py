@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from models.registry import LoadedModel
     from models.value_model import ValueModel
 
-Answer = bytes | Refusal | Exception
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -37,6 +35,17 @@ class Asked:
 
     request: PredictionRequest
     as_of: date
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The JSON body ``{"predictions": [...]}`` of one request, and what it says, to be counted."""
+
+    body: bytes
+    scores: tuple[CustomerScore, ...]
+
+
+Answer = Answered | Refusal | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class _CustomerRows:
 def answers(asked: Sequence[Asked], champion: LoadedModel, settings: Settings, *, threads: int = 1) -> list[Answer]:
     """Answer several requests in one pass of the model, each as if it were alone: the very bytes.
 
-    One answer per request, in order: the JSON body ``{"predictions": [...]}``, its customers as in the request, or the
+    One answer per request, in order: its predictions, customers as in the request, or the
     Refusal (422) that it deserves: an order on or after its ``as_of`` (``late_order``), a customer without a purchase
     before it (``no_purchase``), both with every path. What nobody foresaw is the answer of its own request alone.
 
@@ -137,11 +146,11 @@ def _columns(customers: Sequence[_CustomerRows]) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _answer(scores: Sequence[CustomerScore | None], terms: Terms) -> bytes | Refusal:
-    known = [score for score in scores if score is not None]
+def _answer(scores: Sequence[CustomerScore | None], terms: Terms) -> Answered | Refusal:
+    known = tuple(score for score in scores if score is not None)
     if len(known) < len(scores):
         return _not_bought([place for place, score in enumerate(scores) if score is None], terms.as_of)
-    return orjson.dumps({"predictions": [wire(score, terms) for score in known]})
+    return Answered(orjson.dumps({"predictions": [wire(score, terms) for score in known]}), known)
 
 
 def _not_bought(places: Sequence[int], as_of: date) -> Refusal:

@@ -15,7 +15,7 @@ from configs.settings import Serving
 from models.value_model import ValueModel
 from serving.openapi import openapi
 from serving.refusal import Refusal
-from serving.request_scoring import Answer, Asked, answers
+from serving.request_scoring import Answer, Answered, Asked, answers
 from serving.schemas import MAX_ORDERS, PredictionRequest, prediction_request
 
 DAY = date(1998, 7, 1)
@@ -60,10 +60,10 @@ def test_each_request_is_answered_as_if_it_were_alone(state: Any, champion: Any,
     together = answers(several, champion, state.settings)
     alone = [answers([one], champion, state.settings)[0] for one in several]
     assert [plain(one) for one in together] == [plain(one) for one in alone]
-    assert {type(one) for one in together} == {bytes, Refusal}
+    assert {type(one) for one in together} == {Answered, Refusal}
     for one, answer in zip(several, together, strict=True):
-        if isinstance(answer, bytes):
-            told = json.loads(answer)["predictions"]
+        if isinstance(answer, Answered):
+            told = json.loads(answer.body)["predictions"]
             assert [each["customer_id"] for each in told] == [each.customer_id for each in one.request.customers]
             assert {each["as_of"] for each in told} == {one.as_of.isoformat()}
 
@@ -72,7 +72,8 @@ def test_two_customers_of_one_id_never_mix(state: Any, champion: Any) -> None:
     small, large = (
         asked([{"customer_id": "1", "orders": [{"ordered_at": "1998-06-01", "amount": amount}]}]) for amount in (5, 500)
     )
-    found = [json.loads(one)["predictions"][0] for one in answers([small, large, small], champion, state.settings)]  # type: ignore[arg-type]
+    given = answers([small, large, small], champion, state.settings)
+    found = [json.loads(one.body)["predictions"][0] for one in given if isinstance(one, Answered)]
     assert found[0] == found[2]
     assert found[0]["predicted_value"] < found[1]["predicted_value"]
 
@@ -93,7 +94,7 @@ def test_a_fault_of_one_fails_nobody_else(state: Any, champion: Any) -> None:
     several.insert(5, asked([{"customer_id": "1", "orders": [{"ordered_at": "1998-06-01", "amount": 666}]}]))
     found, expected = answers(several, broken, state.settings), answers(several, champion, state.settings)
     assert isinstance(found[5], ZeroDivisionError)
-    assert isinstance(expected[5], bytes)
+    assert isinstance(expected[5], Answered)
     assert [plain(one) for one in found[:5] + found[6:]] == [plain(one) for one in expected[:5] + expected[6:]]
 
 
