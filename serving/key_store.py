@@ -10,9 +10,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from configs.errors import StoreError
 from serving.keys import SCOPES, Key, KeyRecord
-from serving.store_engine import WRITES, create_schema, open_engine, store_address, store_errors
+from serving.store_engine import WRITES, opened, store_address, store_errors
 
 metadata = sa.MetaData()
 
@@ -41,13 +40,7 @@ class KeyStore:
 
     def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
         self._address = store_address(url)
-        self._engine = open_engine(self._address, answer_seconds)
-        try:
-            with store_errors(self._address):
-                create_schema(self._engine, metadata)
-        except StoreError:
-            self.close()
-            raise
+        self._engine = opened(self._address, metadata, answer_seconds)
 
     def __enter__(self) -> Self:
         """Close the connections at the end of the block."""

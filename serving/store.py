@@ -18,9 +18,9 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from configs.errors import NotFoundError, StoreError
+from configs.errors import NotFoundError
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
-from serving.store_engine import create_schema, open_engine, store_address, store_errors
+from serving.store_engine import opened, store_address, store_errors
 from serving.store_lookup import Lookups
 from serving.store_moves import TierPair, moved_customers, tier_pairs
 from serving.store_runs import ScoringRun, complete_runs, find_run, run_to_read
@@ -49,15 +49,9 @@ class Store:
 
     def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
         self._address = store_address(url)
-        self._engine = open_engine(self._address, answer_seconds)
+        self._engine = opened(self._address, metadata, answer_seconds)
         self._lookups = Lookups(self._engine)
         self._matching = lru_cache(COUNTS_KEPT)(self._count)
-        try:
-            with store_errors(self._address):
-                create_schema(self._engine, metadata)
-        except StoreError:
-            self.close()
-            raise
 
     def __enter__(self) -> Self:
         """Close the connections at the end of the block."""

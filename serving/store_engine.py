@@ -73,6 +73,18 @@ def _sqlite_engine(address: URL) -> sa.Engine:
     return engine
 
 
+def opened(address: URL, metadata: sa.MetaData, answer_seconds: float | None) -> sa.Engine:
+    """Make an engine and the tables that are missing. Raises StoreError, and leaves no connection open: it cannot be used."""
+    engine = open_engine(address, answer_seconds)
+    try:
+        with store_errors(address):
+            create_schema(engine, metadata)
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
 def create_schema(engine: sa.Engine, metadata: sa.MetaData) -> None:
     """Make the tables that are missing, and in those of an older version the columns that are; nothing is ever removed.
 
