@@ -1,6 +1,6 @@
 """Writing and publishing a scoring run, and looking customers up in it, on SQLite and PostgreSQL.
 
-    python benchmarks/publishing.py [--customers 1000000]
+    python benchmarks/publishing.py [--customers 1000000] [--json FILE]
 
 Scores are drawn with drivers of the real size; the time to draw them is not counted. Two runs are published: one into an
 empty store, and one while an old run of as many customers is removed. A reader asks all the time for the published run and
@@ -241,7 +241,9 @@ def main() -> None:
     """Print the table."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--customers", type=int, default=1_000_000)
-    customers: int = arguments.parse_args().customers
+    arguments.add_argument("--json", type=Path, help="also write the times until readers see a run to this file")
+    asked = arguments.parse_args()
+    customers: int = asked.customers
     pool = prototypes()
     with tempfile.TemporaryDirectory() as folder:
         sqlite = measured(f"sqlite:///{folder}/scores.db", pool, customers)
@@ -252,6 +254,9 @@ def main() -> None:
         print(f"no PostgreSQL at FORETIER_TEST_POSTGRES_URL: {str(error.orig).splitlines()[0]}")
         postgresql = ["-"] * len(sqlite)
     print_table(customers, sqlite, postgresql, sum(len(one.drivers) for one in pool) / len(pool))
+    if asked.json is not None:
+        seen = {"SQLite": [*map(float, sqlite[3:9:5])], "PostgreSQL": [float(one) for one in postgresql[3:9:5] if one != "-"]}
+        asked.json.write_text(json.dumps({"seconds_until_readers_see_it": seen}))
 
 
 def print_table(customers: int, sqlite: list[str], postgresql: list[str], letters: float) -> None:
