@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import orjson
 from starlette.responses import Response, StreamingResponse
 
 from configs.errors import NotFoundError
@@ -198,7 +199,7 @@ def _customer(store: Store, run: ScoringRun, customer_id: str, *, seen: bool) ->
             "zeros and capitals included"
         )
         raise Refusal(404, "customer_not_found", message)
-    return score, json_bytes(wire(score, run.terms))
+    return score, orjson.dumps(wire(score, run.terms))
 
 
 @contextmanager

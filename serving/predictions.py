@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from configs.days import date_of, day_number
 from features.catalog import CATALOG, GROUPS, Feature
@@ -257,7 +258,7 @@ def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
 
 def stored_drivers(score: CustomerScore) -> StoredDrivers:
     """Read the compact drivers of a score."""
-    return score.drivers if isinstance(score.drivers, StoredDrivers) else _unpacked(json.loads(score.drivers))
+    return score.drivers if isinstance(score.drivers, StoredDrivers) else _unpacked(orjson.loads(score.drivers))
 
 
 def _unpacked(told: _Told) -> StoredDrivers:
