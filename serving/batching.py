@@ -1,8 +1,9 @@
 """Requests that wait at the same time are scored in one pass of the model, so that they share its fixed cost.
 
 BentoML's own adaptive batching fails all requests of a batch for one bad row; here each has its own answer, the very bytes it
-would have had alone (``serving.request_scoring``). One batch runs at a time, those that come meanwhile are the next one: no
-timer, no latency added to a request that is alone. A large request goes another way, so that it never holds up small ones.
+would have had alone (``serving.request_scoring``). One batch runs at a time, and those that come meanwhile are the next one. Who
+was just answered often asks again at once, so the next batch waits for as many as there were, two milliseconds at most: a
+request that is alone waits for nobody. A large request goes another way, so that it never holds up small ones.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MOST_CUSTOMERS = 64
 """Customers of one batch; a request of more is a batch of its own."""
 MOST_ORDERS = 5_000
+GATHER_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Batcher:
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
         self._working = False
+        self._expected = 1
+        self._gathering: asyncio.TimerHandle | None = None
         self._small = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
 
@@ -63,6 +67,8 @@ class Batcher:
             self._working = True
             # Requests that the loop has already read join this batch.
             asyncio.get_running_loop().call_soon(self._next)
+        elif self._gathering is not None and len(self._waiting) >= self._expected:
+            self._next()
         return await one.answer
 
     async def prepare(self, as_of: date, champion: LoadedModel, settings: Settings) -> None:
@@ -77,7 +83,18 @@ class Batcher:
         for pool in (self._small, self._large):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
+    def _gather(self, answered: int) -> None:
+        """Begin the next batch once as many wait as there were, or when they have had their time."""
+        self._expected = min(answered + len(self._waiting), MOST_CUSTOMERS)
+        if answered > 1 and len(self._waiting) < self._expected:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._next)
+        else:
+            self._next()
+
     def _next(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         batch = self._batch()
         if not batch:
             self._working = False
@@ -115,7 +132,7 @@ class Batcher:
                 one.answer.set_exception(answer)
             else:
                 one.answer.set_result(answer)
-        self._next()
+        self._gather(len(batch))
 
     @staticmethod
     def _run(pool: ThreadPoolExecutor, work: Callable[[], list[Answer]]) -> asyncio.Future[list[Answer]]:
