@@ -87,7 +87,7 @@ class Api:
             return json_bytes(wire_page(found))
 
         with _query_faults(query, run):
-            return Response(await self._live.read(page), media_type=JSON_TYPE, headers=PLAIN_HEADERS)
+            return Response(await self._live.read_list(page), media_type=JSON_TYPE, headers=PLAIN_HEADERS)
 
     async def churn_risk_csv(self, asked: Asked) -> Response:
         """The whole list as CSV, streamed."""
@@ -95,13 +95,13 @@ class Api:
         run = self._live.run()
         table = await self._table(query, run)
         chunks = csv_chunks(table)
-        first = await self._live.read(lambda: next(chunks))
+        first = await self._live.read_list(lambda: next(chunks))
 
         async def stream() -> AsyncIterator[bytes]:
             chunk: bytes | None = first
             while chunk is not None:
                 yield chunk
-                chunk = await self._live.read(lambda: next(chunks, None))
+                chunk = await self._live.read_list(lambda: next(chunks, None))
 
         return StreamingResponse(stream(), media_type=CSV_TYPE, headers=_download(run, "csv"))
 
@@ -110,19 +110,19 @@ class Api:
         query = list_query(asked.query(WHOLE))
         store, run = self._live.store(), self._live.run()
         table = await self._table(query, run)
-        rows = await self._live.read(
+        rows = await self._live.read_list(
             lambda: store.matching(run.run_id, tiers=query.filters.tiers, min_risk=query.filters.min_risk)
         )
         if min(rows, query.top or rows) > MAX_SHEET_ROWS:
             message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
             raise against_rule("too_many_rows", [Fault("query.top", message)])
-        body = await self._live.read(lambda: xlsx_bytes(table))
+        body = await self._live.read_list(lambda: xlsx_bytes(table))
         return Response(body, media_type=XLSX_TYPE, headers=_download(run, "xlsx"))
 
     async def _table(self, query: ListQuery, run: ScoringRun) -> Table:
         settings, store = self._live.settings(), self._live.store()
         with _query_faults(query, run):
-            _, rows = await self._live.read(lambda: churn_risk_rows(store, settings, query.filters, top=query.top, run=run))
+            _, rows = await self._live.read_list(lambda: churn_risk_rows(store, settings, query.filters, top=query.top, run=run))
         return list_table(run, query.filters, rows)
 
     async def tiers(self, asked: Asked) -> Response:

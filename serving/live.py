@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 RUN_SECONDS, CHAMPION_SECONDS, KEYS_SECONDS = 1.0, 2.0, 2.0
 DAMAGED_SECONDS = 30.0
 """A damaged bundle is read again after this long, in case its files were restored."""
-READ_THREADS = 4
+READ_THREADS, LIST_THREADS = 4, 2
 ANSWER_SECONDS = 10.0
 """A PostgreSQL that takes longer over one read is taken to be away."""
 SECONDS_OF_DAY = 86_400.0
@@ -79,6 +79,7 @@ class Live:
         self._store: Store | None = None
         self._faults: dict[str, str] = {}
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
+        self._list_readers = ThreadPoolExecutor(LIST_THREADS, thread_name_prefix="list")
         self._followers = ThreadPoolExecutor(3, thread_name_prefix="follow")
         self._tasks: list[asyncio.Task[None]] = []
         self._describe(metrics)
@@ -98,7 +99,7 @@ class Live:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.batcher.close()
-        for pool in (self._readers, self._followers):
+        for pool in (self._readers, self._list_readers, self._followers):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
         for store in (self._store, self._key_store):
             if store is not None:
@@ -154,6 +155,10 @@ class Live:
     async def read(self, work: Callable[[], Result]) -> Result:
         """Run a read of the store off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def read_list(self, work: Callable[[], Result]) -> Result:
+        """Run a long read off the event loop, in threads of its own: lookups do not wait for lists."""
+        return await asyncio.get_running_loop().run_in_executor(self._list_readers, work)
 
     # How it is followed
 
