@@ -228,7 +228,7 @@ class Serving(Section):
 
     allowed_hosts: tuple[str, ...] = ()
     max_body_bytes: Annotated[int, Field(strict=True, ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
-    max_concurrent_requests: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 64
+    max_concurrent_requests: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 512
     header_seconds: Seconds = 10.0
     body_seconds: Seconds = 20.0
     request_seconds: Seconds = 60.0

@@ -47,6 +47,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_SEGMENT_BYTES = 6000
 SMALL_BODY_BYTES = 65_536
 """A shorter body of a request that is refused may still come, and is dropped; for a longer one the connection is closed."""
+PLACE_BYTES = 65_536
+"""A body takes one place more among the requests at work for every so many bytes: read, it fills memory many times as large."""
 CLIENT_LEFT = 499
 """Counted and logged, never sent: the client went away, or took nothing of its answer."""
 UNKNOWN = "unknown"
@@ -159,7 +161,7 @@ class Guard:
                 route.scope, exchange.headers, peer, self._keys(), self._limits, serving, at=now, tick=time.monotonic()
             )
         parameters = {name: _decoded(segment) for name, segment in parts.items()}
-        with self._room(route, serving):
+        with self._room(route, exchange.headers, serving):
             body = await _body(route, exchange, receive, serving)
             asked = Asked(parameters, exchange.scope.get("query_string", b""), body, exchange.key, is_loopback(peer))
             async with asyncio.timeout(serving.request_seconds):
@@ -170,20 +172,21 @@ class Guard:
             await exchange.send_stream(response, receive, serving.request_seconds)
 
     @contextmanager
-    def _room(self, route: Route, serving: Serving) -> Iterator[None]:
-        """Hold one place among the requests being worked on. Raises Refusal (503): there is none."""
+    def _room(self, route: Route, headers: Mapping[bytes, bytes], serving: Serving) -> Iterator[None]:
+        """Hold places among the requests being worked on. Raises Refusal (503): there are too few, and others hold some."""
         if route.scope is None:
             yield
             return
-        if self._at_work >= serving.max_concurrent_requests:
+        places = _places(headers, serving)
+        if self._at_work and self._at_work + places > serving.max_concurrent_requests:
             raise Refusal(
                 503, "overloaded", "The service is busy; Retry-After says when to ask again", headers={"retry-after": "1"}
             )
-        self._at_work += 1
+        self._at_work += places
         try:
             yield
         finally:
-            self._at_work -= 1
+            self._at_work -= places
 
     def _route(self, exchange: Exchange) -> tuple[Route, dict[str, bytes]]:
         raw: bytes = exchange.scope.get("raw_path") or exchange.scope["path"].encode()
@@ -246,6 +249,12 @@ class Exchange:
                 await self._send(message)
 
         await response(self.scope, receive, send)
+
+
+def _places(headers: Mapping[bytes, bytes], serving: Serving) -> int:
+    """Of one request: by the length of its body, the greatest one where its headers do not tell it."""
+    length = serving.max_body_bytes if b"transfer-encoding" in headers else declared_length(headers)
+    return 1 + min(length, serving.max_body_bytes) // PLACE_BYTES
 
 
 async def _body(route: Route, exchange: Exchange, receive: Receive, serving: Serving) -> Any:

@@ -399,6 +399,31 @@ def test_past_the_limit_of_requests_at_work_others_are_told_to_come_again() -> N
     assert asyncio.run(go()) == [200, 200, 200, 200]
 
 
+def test_long_bodies_take_more_of_the_limit() -> None:
+    """200,000 bytes take four of five places; a body of more than the limit is taken where nothing else is at work."""
+
+    async def go() -> list[int]:
+        release = asyncio.Event()
+
+        async def waiting(_: Asked) -> Response:
+            await release.wait()
+            return Response(b"done")
+
+        body = json.dumps("x" * 200_000).encode()
+        async with client(guard({FIXED: waiting, THINGS: waiting}, max_concurrent_requests=5)) as one:
+            held = [asyncio.create_task(one.post("/things", content=body, headers=JSON))]
+            await asyncio.sleep(0.05)
+            held.append(asyncio.create_task(one.get("/fixed")))
+            await asyncio.sleep(0.05)
+            assert (await one.get("/fixed")).status_code == 503
+            release.set()
+            alone = [(await task).status_code for task in held]
+            huge = json.dumps("x" * 900_000).encode()
+            return [*alone, (await one.post("/things", content=huge, headers=JSON)).status_code]
+
+    assert asyncio.run(go()) == [200, 200, 200]
+
+
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     async def go() -> list[Message]:
         sent: list[Message] = []
