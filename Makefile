@@ -7,7 +7,7 @@ GENERATOR := $(VENV)/openapi-python-client-$(GENERATOR_VERSION)
 CLIENT := build/client
 DIST := dist
 
-.PHONY: help install demo test check bench accuracy contract client ui clean
+.PHONY: help install demo test check bench accuracy contract load client ui clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -28,13 +28,16 @@ check: $(VENV)/.installed-dev ## ruff, mypy, import-linter, and the docs against
 	@$(BIN)/python -m pytest tests/test_docs.py
 
 bench: $(VENV)/.installed-dev ## print measured ratios, each beside its peer
-	@for script in features btyd drivers serving; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for script in features btyd drivers; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 accuracy: $(VENV)/.installed-dev ## backtest many logs and write docs/accuracy.md (some five minutes)
 	@$(BIN)/python benchmarks/accuracy.py
 
 contract: $(VENV)/.installed-dev ## hold a running service against its OpenAPI description, 10,000 generated requests (some ten minutes)
 	@$(BIN)/python benchmarks/contract.py
+
+load: $(VENV)/.installed-dev ## measure the HTTP service under load, faults and change, beside its peers (some twenty minutes)
+	@$(BIN)/python benchmarks/load.py
 
 client: $(VENV)/.installed-dev $(GENERATOR)/.installed ## make the Python client of the HTTP service, a wheel in dist
 	@rm -rf $(CLIENT) && mkdir -p $(CLIENT)

@@ -1,4 +1,4 @@
-"""The peer of ``benchmarks/serving.py``: the least that BentoML can do with a JSON body."""
+"""The peer of ``benchmarks/load.py``: the least that BentoML can do with a JSON body."""
 
 from __future__ import annotations
 
