@@ -16,7 +16,12 @@ Days = Annotated[int, Field(strict=True, ge=1, le=36500)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Sql = Annotated[str, Field(min_length=1, max_length=4000)]
 Seconds = Annotated[float, Field(strict=True, ge=0.1, le=3600.0)]
+Amount = Annotated[float, Field(strict=True, ge=0.0, le=1e12)]
+LifecycleStage = Literal["new", "active", "dormant", "lost"]
 RequestsPerSecond = Annotated[float, Field(strict=True, ge=1.0, le=100_000.0)]
+
+MOST_HELD_OUT = 0.5
+"""Share of a list that may be held out: above it, more would be left alone than contacted."""
 
 HOST_LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 HOST_NAME = re.compile(rf"(?=.{{1,253}}$){HOST_LABEL}(\.{HOST_LABEL})*")
@@ -216,6 +221,21 @@ class Scoring(Section):
         return bands
 
 
+class Lists(Section):
+    """What holds for every contact list that is not asked for otherwise.
+
+    ``gone_stages``: customers in them count as already gone. ``save_rate``: share of those about to leave whom a contact keeps.
+    ``budget_per_contact`` and ``min_value`` in the currency. ``holdout``: share of a list that is drawn not to be contacted.
+    """
+
+    gone_stages: tuple[LifecycleStage, ...] = ("lost",)
+    save_rate: Annotated[float, Field(strict=True, gt=0.0, le=1.0)] = 0.10
+    budget_per_contact: Amount = 0.0
+    min_value: Amount = 0.0
+    holdout: Annotated[float, Field(strict=True, ge=0.0, le=MOST_HELD_OUT)] = 0.0
+    holdout_seed: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] = 20260101
+
+
 class Gate(Section):
     """What a model may cost to become champion."""
 
@@ -243,28 +263,3 @@ class Serving(Section):
                 f'"{odd[0]}" is no host name: write it as in a URL, without scheme, port or *, such as scores.shop.example'
             )
         return lowered
-
-
-Stage = Literal["new", "active", "dormant", "lost", "any"]
-
-DEFAULT_PLAYBOOK: dict[str, dict[Stage, str]] = {
-    "Platinum": {
-        "new": "Personal welcome from a named contact",
-        "active": "Thank in person; early access, no discount",
-        "dormant": "Call within two days; ask what went wrong",
-        "lost": "Personal win-back offer from a named contact",
-    },
-    "Gold": {
-        "new": "Welcome series with a second-order incentive",
-        "active": "Invite to the loyalty programme",
-        "dormant": "Personal e-mail with a time-limited offer",
-        "lost": "Win-back offer by post or phone",
-    },
-    "Silver": {
-        "new": "Welcome series with product advice",
-        "active": "Recommend what goes with the last order",
-        "dormant": "Reminder e-mail with a small offer",
-        "lost": "Win-back e-mail",
-    },
-    "any": {"new": "Welcome series", "active": "Newsletter", "dormant": "Reminder e-mail", "lost": "No paid contact"},
-}

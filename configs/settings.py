@@ -18,22 +18,23 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from configs.errors import SettingsError, nearest
+from configs.language import Language
+from configs.playbook import ANY, DEFAULT_PLAYBOOK, Play, Playbook
 from configs.sections import (
     BUILT_IN_REASONS,
-    DEFAULT_PLAYBOOK,
     Cleaning,
     Columns,
     Csv,
     Days,
     Gate,
     Lifecycle,
+    Lists,
     Name,
     Scoring,
     Section,
     Serving,
     Source,
     Sql,
-    Stage,
     TierLimits,
     TierPareto,
     TierShares,
@@ -43,7 +44,6 @@ from configs.sections import (
 __all__ = [
     "BUILT_IN_REASONS",
     "DEFAULT_FILE",
-    "DEFAULT_PLAYBOOK",
     "HORIZON_CHOICES",
     "Cleaning",
     "Columns",
@@ -51,11 +51,11 @@ __all__ = [
     "Environment",
     "Gate",
     "Lifecycle",
+    "Lists",
     "Scoring",
     "Serving",
     "Settings",
     "Source",
-    "Stage",
     "TierLimits",
     "TierPareto",
     "TierShares",
@@ -92,7 +92,9 @@ class Settings(Section):
     horizon_days: Literal["auto"] | Days = "auto"
     tiers: Annotated[TierShares | TierLimits | TierPareto, Field(discriminator="method")] = TierShares()
     lifecycle: Lifecycle = Lifecycle()
-    playbook: dict[Name, dict[Stage, str]] = Field(default_factory=lambda: DEFAULT_PLAYBOOK)
+    language: Language = "en"
+    playbook: Playbook = DEFAULT_PLAYBOOK["en"]
+    lists: Lists = Lists()
     training: Training = Training()
     gate: Gate = Gate()
     scoring: Scoring = Scoring()
@@ -106,10 +108,17 @@ class Settings(Section):
             return {**raw, "tiers": {"method": "shares", **tiers}}
         return raw
 
+    @model_validator(mode="before")
+    @classmethod
+    def _playbook_ships_in_the_language(cls, raw: Any) -> Any:
+        shipped = DEFAULT_PLAYBOOK.get(raw.get("language", "en")) if isinstance(raw, Mapping) and "playbook" not in raw else None
+        return raw if shipped is None or shipped is DEFAULT_PLAYBOOK["en"] else {**raw, "playbook": shipped}
+
     @model_validator(mode="after")
     def _playbook_knows_the_tiers(self) -> Settings:
-        known = (*self.tier_names, "any")
-        odd = [tier for tier in self.playbook if tier not in known] if "playbook" in self.model_fields_set else []
+        known = (*self.tier_names, ANY)
+        given = "playbook" in self.model_fields_set and self.playbook not in DEFAULT_PLAYBOOK.values()
+        odd = [play.tier for play in self.playbook if play.tier not in known] if given else []
         if odd:
             raise ValueError(f'the playbook names the tier "{odd[0]}", which there is not; {nearest(odd[0], known)}')
         return self
@@ -292,7 +301,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
         (): Settings, ("source",): Source, ("source", "csv"): Csv, ("columns",): Columns, ("cleaning",): Cleaning,
         ("tiers", "shares"): TierShares, ("tiers", "limits"): TierLimits, ("tiers", "pareto"): TierPareto,
         ("lifecycle",): Lifecycle, ("training",): Training, ("gate",): Gate, ("scoring",): Scoring,
-        ("serving",): Serving,
+        ("lists",): Lists, ("serving",): Serving,
     }  # fmt: skip
-    section = sections.get(location)
+    section = Play if location[:1] == ("playbook",) else sections.get(location)
     return list(section.model_fields) if section else []
