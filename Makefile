@@ -18,7 +18,7 @@ demo: $(VENV)/.installed ## train, score and list on CDNOW
 	@$(BIN)/foretier demo
 
 test: $(VENV)/.installed-dev $(GENERATOR)/.installed ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.installed-dev ## ruff, mypy, import-linter, and the docs against the commands and settings
 	@$(BIN)/ruff check .

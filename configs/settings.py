@@ -152,6 +152,11 @@ class Settings(Section):
             plain["source"]["url"] = without_password(self.source.url)
         return plain
 
+    def playbook_in(self, language: Language | None) -> Playbook:
+        """The playbook: the one that ships in this language (None: that of the settings), or the settings' own as it is."""
+        shipped = self.playbook in DEFAULT_PLAYBOOK.values()
+        return DEFAULT_PLAYBOOK[language] if shipped and language is not None else self.playbook
+
     @property
     def zone(self) -> ZoneInfo:
         """The business time zone."""

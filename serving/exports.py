@@ -48,7 +48,7 @@ class Column:
 class Table:
     """Rows of plain values in the order of ``columns``; ``None`` is an empty cell.
 
-    ``notes`` are pairs of label and text for a second sheet. ``created_at`` is the time written into the file: that of
+    ``notes`` are pairs of label and text for a second sheet, called ``notes_title``. ``created_at`` is the time written into the file: that of
     the scoring run, never that of the export. ``mark_numbers``: in CSV, texts that are whole numbers
     are marked as texts too (see :func:`serving.spreadsheet_text.guarded`).
     """
@@ -59,6 +59,7 @@ class Table:
     notes: tuple[tuple[str, str], ...]
     created_at: datetime
     mark_numbers: bool = False
+    notes_title: str = "About this list"
 
 
 def write_table(path: Path, table: Table) -> int:
@@ -146,7 +147,7 @@ def write_xlsx(file: BinaryIO, table: Table) -> int:
         for place, column in enumerate(table.columns):
             if column.bar and last:
                 sheet.conditional_format(1, place, last, place, _BAR)
-        _write_notes(workbook.add_worksheet("About this list"), table.notes, formats)
+        _write_notes(workbook.add_worksheet(table.notes_title), table.notes, formats)
     return last
 
 

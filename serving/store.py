@@ -9,35 +9,55 @@ Customer ids are exact text: compared and ordered by code point on both database
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Self
 
 import sqlalchemy as sa
 
 from configs.errors import NotFoundError
+from serving.holdout import Draw
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
-from serving.store_engine import opened, store_address, store_errors
+from serving.store_campaigns import (
+    Campaign,
+    Member,
+    Suppressed,
+    all_campaigns,
+    campaign_members_of,
+    contacts_of,
+    find_campaign,
+    save_campaign,
+    suppress,
+    suppressed,
+    unsuppress,
+)
+from serving.store_choice import (
+    Choice,
+    LeftOut,
+    ListsVersion,
+    Position,
+    Sums,
+    drawn_sums,
+    in_order,
+    left_out,
+    lists_version,
+    sums,
+)
+from serving.store_engine import WRITES, opened, store_address, store_errors
 from serving.store_lookup import Lookups
 from serving.store_moves import TierPair, moved_customers, tier_pairs
 from serving.store_runs import ScoringRun, complete_runs, find_run, run_to_read
 from serving.store_tables import customer_scores, metadata
 from serving.store_writer import MAX_ID_BYTES, RunWriter, storable, writing
 
-__all__ = ["MAX_ID_BYTES", "Position", "RunWriter", "ScoringRun", "Store", "storable"]
+__all__ = [
+    "MAX_ID_BYTES", "Campaign", "Choice", "LeftOut", "Member", "Position", "RunWriter", "ScoringRun", "Store", "Sums", "Suppressed",
+    "storable",
+]  # fmt: skip
 
 COUNTS_KEPT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a list: just after the customer with this value at risk and id."""
-
-    value_at_risk: float
-    customer_id: str
 
 
 class Store:
@@ -51,7 +71,8 @@ class Store:
         self._address = store_address(url)
         self._engine = opened(self._address, metadata, answer_seconds)
         self._lookups = Lookups(self._engine)
-        self._matching = lru_cache(COUNTS_KEPT)(self._count)
+        self._sums = lru_cache(COUNTS_KEPT)(self._count)
+        self._left_out = lru_cache(COUNTS_KEPT)(self._count_left_out)
 
     def __enter__(self) -> Self:
         """Close the connections at the end of the block."""
@@ -119,40 +140,42 @@ class Store:
             return self._lookups.score(run_id, customer_id)
 
     def page(
-        self,
-        *,
-        run_id: int | None = None,
-        tiers: Sequence[str] = (),
-        min_risk: float = 0.0,
-        limit: int = 100,
-        after: Position | None = None,
+        self, *, run_id: int | None = None, choice: Choice = Choice(), limit: int = 100, after: Position | None = None
     ) -> tuple[ScoringRun, tuple[CustomerScore, ...]]:
-        """Give customers by falling value at risk, then rising id: up to ``limit`` of them after ``after``.
+        """Give chosen customers by falling value at risk, then rising id: up to ``limit`` of them after ``after``.
 
-        ``tiers``: these only (all when empty); ``min_risk``: churn risk at least this.
         Raises NotFoundError: no run is published, or the run is gone.
         """
         with self._reading() as connection:
             run = run_to_read(connection, run_id)
-            query = (
-                sa.select(*_score_columns())
-                .where(*_filters(run.run_id, tiers, min_risk), *_beyond(after))
-                .order_by(customer_scores.c.value_at_risk.desc(), customer_scores.c.customer_id)
-                .limit(limit)
-            )
-            return run, tuple(CustomerScore(*row) for row in connection.execute(query))
+            rows = connection.execute(in_order(run.run_id, choice, _score_columns(), connection, limit=limit, after=after))
+            return run, tuple(CustomerScore(*row) for row in rows)
 
-    def matching(self, run_id: int, *, tiers: Sequence[str] = (), min_risk: float = 0.0) -> int:
-        """Count the customers that all pages with these filters hold together.
+    def sums(self, run_id: int, choice: Choice, *, most: int | None = None, draw: Draw = Draw()) -> Sums:
+        """Count and add up the chosen customers that are not held out, the first ``most`` of them.
 
-        A run does not change any more, and each page of a list asks for the same count: it is counted once.
+        A run does not change any more, and each page of a list asks for the same: it is counted once, until the suppressed
+        or the campaigns change.
         """
-        return self._matching(run_id, tuple(tiers), min_risk)
-
-    def _count(self, run_id: int, tiers: tuple[str, ...], min_risk: float) -> int:
-        query = sa.select(sa.func.count()).select_from(customer_scores).where(*_filters(run_id, tiers, min_risk))
         with self._reading() as connection:
-            return int(connection.execute(query).scalar_one())
+            version = lists_version(connection)
+        return self._sums(run_id, choice, most, draw, version)
+
+    def _count(self, run_id: int, choice: Choice, most: int | None, draw: Draw, _version: ListsVersion) -> Sums:
+        with self._reading() as connection:
+            if draw.share > 0.0:
+                return drawn_sums(connection, run_id, choice, most, draw)
+            return sums(connection, run_id, choice, most)
+
+    def left_out(self, run_id: int, choice: Choice) -> LeftOut:
+        """Count who is not listed though the tiers and risks fit, and why; counted once, as :meth:`sums` is."""
+        with self._reading() as connection:
+            version = lists_version(connection)
+        return self._left_out(run_id, choice, version)
+
+    def _count_left_out(self, run_id: int, choice: Choice, _version: ListsVersion) -> LeftOut:
+        with self._reading() as connection:
+            return left_out(connection, run_id, choice)
 
     def tiers_of(self, run_id: int, first: str, last: str) -> list[tuple[str, str, int | None]]:
         """Give (customer id, tier, day since which) of a run's customers with ids from ``first`` to ``last``, both included.
@@ -182,6 +205,60 @@ class Store:
         with self._reading() as connection:
             return [tuple(row) for row in connection.execute(query)]
 
+    # Whom marketers contact
+
+    def suppress(self, customer_ids: Iterable[str], *, reason: str, until: date | None, at: datetime) -> int:
+        """Leave customers out of every list, until the day ``until`` (the first one on which they may be contacted) or for good.
+
+        Who is suppressed already gets the new reason and day. Gives the number of customers. Raises StoreError for an id
+        that no database keeps exactly; nobody is suppressed then.
+        """
+        with self._writing() as connection:
+            return suppress(connection, customer_ids, reason, until, at)
+
+    def unsuppress(self, customer_ids: Iterable[str]) -> int:
+        """Let customers be listed again. Gives the number of those who had been suppressed."""
+        with self._writing() as connection:
+            return unsuppress(connection, customer_ids)
+
+    def suppressed(self) -> tuple[Suppressed, ...]:
+        """All suppressed customers, the earliest first, those whose day is past too."""
+        with self._reading() as connection:
+            return suppressed(connection)
+
+    def save_campaign(self, campaign: Campaign, members: Iterable[Member]) -> Campaign:
+        """Keep a campaign with its customers, both those to contact and those held out, as a whole or not at all.
+
+        Gives it with their numbers. Raises SettingsError: there is a campaign of this name.
+        """
+        with self._writing() as connection:
+            return save_campaign(connection, campaign, members)
+
+    def campaigns(self) -> tuple[Campaign, ...]:
+        """All campaigns, newest first."""
+        with self._reading() as connection:
+            return all_campaigns(connection)
+
+    def campaign(self, name: str) -> Campaign:
+        """Give one campaign. Raises NotFoundError: there is none of this name (the nearest is named)."""
+        with self._reading() as connection:
+            return find_campaign(connection, name)
+
+    def members(self, name: str) -> tuple[Campaign, list[Member]]:
+        """Give a campaign and its customers, in no order. Raises NotFoundError as :meth:`campaign` does."""
+        with self._reading() as connection:
+            campaign = find_campaign(connection, name)
+            return campaign, campaign_members_of(connection, campaign)
+
+    def contacts(self, campaign: Campaign, *, limit: int, after: Position | None = None) -> list[CustomerScore]:
+        """Give the scores of the customers to contact in the order of :meth:`page`, without those suppressed since.
+
+        They are of the campaign's run: none where it is no longer kept.
+        """
+        with self._reading() as connection:
+            rows = connection.execute(contacts_of(campaign, _score_columns(), limit=limit, after=after))
+            return [CustomerScore(*row) for row in rows]
+
     # The writer
 
     def writing(
@@ -203,6 +280,13 @@ class Store:
         )
 
     @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """One connection with one transaction that writes."""
+        writer = self._engine.connect().execution_options(**{WRITES: True})
+        with store_errors(self._address), writer as connection, connection.begin():
+            yield connection
+
+    @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         """One connection with one unchanging view of the store."""
         with store_errors(self._address), self._engine.connect() as connection:
@@ -214,20 +298,3 @@ class Store:
 
 def _score_columns() -> list[sa.Column[Any]]:
     return [customer_scores.c[name] for name in SCORE_COLUMNS]
-
-
-def _filters(run_id: int, tiers: Sequence[str], min_risk: float) -> list[sa.ColumnElement[bool]]:
-    conditions = [customer_scores.c.run_id == run_id]
-    if tiers:
-        conditions.append(customer_scores.c.tier.in_(list(tiers)))
-    if min_risk > 0.0:
-        conditions.append(customer_scores.c.churn_risk >= min_risk)
-    return conditions
-
-
-def _beyond(after: Position | None) -> list[sa.ColumnElement[bool]]:
-    """Select the rows after a position; the first condition is what the index can start from."""
-    if after is None:
-        return []
-    value, customer_id = customer_scores.c.value_at_risk, customer_scores.c.customer_id
-    return [value <= after.value_at_risk, (value < after.value_at_risk) | (customer_id > after.customer_id)]

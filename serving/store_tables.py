@@ -1,4 +1,4 @@
-"""The three tables of the score store, the same on SQLite and PostgreSQL.
+"""The tables of the score store, the same on SQLite and PostgreSQL: scoring runs, and whom marketers contact.
 
 Columns that came after the first version may be NULL: ``serving.store_engine.create_schema`` adds them to the tables of an
 older store, whose runs have no value in them. A new column is added at the end, and may be NULL too.
@@ -60,6 +60,7 @@ customer_scores = sa.Table(
     sa.Column("next_order_day", sa.Double, comment="days since 1970-01-01; NULL: no day can be named"),
     sa.Column("tier_by_value", sa.Text, comment="the tier that the value alone would give"),
     sa.Column("tier_since_day", sa.Integer, comment="days since 1970-01-01; the day of the first run with this tier"),
+    sa.Column("order_history", sa.Text, comment="JSON: the last purchase days, [day since 1970-01-01, net value], oldest first"),
 )
 
 # The order of every list, with the columns lists are filtered by, so that filtering reads the index alone.
@@ -70,6 +71,8 @@ sa.Index(
     customer_scores.c.customer_id,
     customer_scores.c.tier,
     customer_scores.c.churn_risk,
+    customer_scores.c.lifecycle_stage,
+    customer_scores.c.predicted_value,
 )
 
 published = sa.Table(
@@ -78,3 +81,46 @@ published = sa.Table(
     sa.Column("slot", sa.Integer, sa.CheckConstraint("slot = 1", name="published_one_pointer"), primary_key=True),
     sa.Column("run_id", RUN_ID, sa.ForeignKey(scoring_runs.c.run_id), nullable=False),
 )
+
+suppressed_customers = sa.Table(
+    "suppressed_customers",
+    metadata,
+    sa.Column("entry", RUN_ID, primary_key=True, autoincrement=True),
+    sa.Column("customer_id", EXACT_TEXT, nullable=False, unique=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("until_day", sa.Integer, comment="days since 1970-01-01; the first day on which contact is allowed; NULL: never"),
+    sa.Column("created_at", sa.Text, nullable=False, comment="ISO 8601, UTC"),
+    sqlite_autoincrement=True,  # the number of an entry tells whether the table changed
+)
+
+campaigns = sa.Table(
+    "campaigns",
+    metadata,
+    sa.Column("campaign_id", RUN_ID, primary_key=True, autoincrement=True),
+    sa.Column("name", EXACT_TEXT, nullable=False, unique=True),
+    sa.Column("created_at", sa.Text, nullable=False, comment="ISO 8601, UTC"),
+    sa.Column("contact_day", sa.Integer, nullable=False, comment="days since 1970-01-01; from this day on customers are contacted"),
+    sa.Column("run_id", RUN_ID, nullable=False, comment="the scoring run of its list, which may be gone by now"),
+    sa.Column("horizon_days", sa.Integer, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("plan", sa.Text, nullable=False, comment="JSON: what was asked of the list"),
+    sa.Column("contacts", sa.BigInteger, nullable=False),
+    sa.Column("held_out", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+campaign_members = sa.Table(
+    "campaign_members",
+    metadata,
+    sa.Column("campaign_id", RUN_ID, sa.ForeignKey(campaigns.c.campaign_id), primary_key=True, autoincrement=False),
+    sa.Column("customer_id", EXACT_TEXT, primary_key=True),
+    sa.Column("held_out", sa.Boolean, nullable=False, comment="drawn not to be contacted"),
+    sa.Column("tier", sa.Text, nullable=False),
+    sa.Column("churn_risk", sa.Double, nullable=False),
+    sa.Column("predicted_value", sa.Double, nullable=False),
+    sa.Column("value_if_active", sa.Double, nullable=False),
+    sa.Column("value_at_risk", sa.Double, nullable=False),
+)
+
+sa.Index("campaign_members_by_customer", campaign_members.c.customer_id, campaign_members.c.campaign_id)
