@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 SHOWN_AT_RISK = 5
+DEMO_CAPACITY = 500
 
 
 @app.command()
@@ -44,8 +46,10 @@ def demo(json_file: JsonFile = None) -> None:
     from configs.settings import Environment, load_settings
     from models.registry import champion
     from serving.cli import run_scoring, run_view
-    from serving.exports import write_table
-    from serving.lists import Filters, churn_risk_rows, list_table
+    from serving.list_files import write_list
+    from serving.list_plan import plan_of
+    from serving.list_report import plan_table
+    from serving.lists import contact_list, list_rows
     from serving.report import churn_risk_table, run_table
     from serving.store import Store
     from training.cli import clean, run_training
@@ -65,15 +69,14 @@ def demo(json_file: JsonFile = None) -> None:
     with Store(environment.store_url) as store:
         day = date_of(trained.plan.as_of)
         run = run_scoring(cleaned, day, champion(environment), store, settings, files["scores.parquet"], screen)
+        of = contact_list(store, settings, plan_of(settings.lists, capacity=DEMO_CAPACITY))
         with screen.status("Writing the churn-risk list"):
             for name in ("churn-risk.csv", "churn-risk.xlsx"):
-                of_run, rows = churn_risk_rows(store, settings, Filters())
-                write_table(files[name], list_table(of_run, Filters(), rows))
-        _, first = churn_risk_rows(store, settings, Filters(), top=SHOWN_AT_RISK)
-        at_risk = list(first)
+                write_list(files[name], of, list_rows(store, settings, of), settings.language)
+        at_risk = list(islice(list_rows(store, settings, of), SHOWN_AT_RISK))
     if trained.evaluation is not None:
         screen.print(accuracy_table(trained.evaluation), "", sep="\n")
-    screen.print(run_table(run), "", churn_risk_table(run, at_risk, wide=False), sep="\n")
+    screen.print(run_table(run), "", churn_risk_table(run, at_risk, wide=False), plan_table(of, settings.language), sep="\n")
     screen.print(_files_and_next(config, environment.home, list(files.values()), at_risk[0].customer_id), soft_wrap=True)
     if json_file is not None:
         write_json(json_file, {"training": summary(trained), **run_view(run)})

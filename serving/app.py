@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from configs.errors import NotFoundError
 from serving import request_scoring, routes
 from serving.docs_page import DOCS_HEADERS, docs_page
-from serving.exports import Table, csv_chunks, xlsx_bytes
 from serving.guard import Asked, Handler
-from serving.list_query import MAX_SHEET_ROWS, PAGED, WHOLE, ListQuery, list_query
-from serving.lists import churn_risk_page, churn_risk_rows, list_table, wire_page
+from serving.list_api import LANGUAGE, ListApi
+from serving.list_query import language_of
 from serving.live import Live
 from serving.metrics import METRICS_TYPE
-from serving.openapi import CSV_TYPE, XLSX_TYPE, Offer, openapi
-from serving.predictions import CustomerScore, wire
-from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, json_bytes, not_ready
+from serving.openapi import Offer, openapi
+from serving.predictions import CustomerScore, orders_view, wire
+from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Refusal, json_bytes, not_ready
 from serving.routes import Route
-from serving.schemas import against_rule, prediction_request
+from serving.schemas import prediction_request
 from serving.store import ScoringRun, Store
 
 
@@ -41,9 +40,7 @@ class Api:
         return {
             routes.CUSTOMER: self.customer,
             routes.PREDICTIONS: self.predictions,
-            routes.CHURN_RISK: self.churn_risk,
-            routes.CHURN_RISK_CSV: self.churn_risk_csv,
-            routes.CHURN_RISK_XLSX: self.churn_risk_xlsx,
+            routes.ORDERS: self.orders,
             routes.TIERS: self.tiers,
             routes.MODEL: self.model,
             routes.LIVE: self.alive,
@@ -52,16 +49,27 @@ class Api:
             routes.OPENAPI: self.openapi,
             routes.DOCS: self.docs,
             routes.HOME: self.home,
+            **ListApi(self._current).handlers(),
         }
 
     async def customer(self, asked: Asked) -> Response:
         """One customer of the published run."""
+        language = language_of(asked.query(LANGUAGE)) or self._live.settings().language
+        run, score = await self._found(asked)
+        self._live.metrics.predictions([score])
+        return Response(orjson.dumps(wire(score, run.terms, language)), media_type=JSON_TYPE, headers=PLAIN_HEADERS)
+
+    async def orders(self, asked: Asked) -> Response:
+        """The last purchase days of one customer of the published run."""
         asked.query()
+        run, score = await self._found(asked)
+        return json_response(orders_view(score, run.terms))
+
+    async def _found(self, asked: Asked) -> tuple[ScoringRun, CustomerScore]:
+        """The customer of the path, in the run that is answered from."""
         run, store, customer_id = self._live.run(), self._live.store(), asked.parameters["customer_id"]
         seen = asked.key is None or asked.key.may_see(customer_id)
-        score, body = await self._live.read(lambda: _customer(store, run, customer_id, seen=seen))
-        self._live.metrics.predictions([score])
-        return Response(body, media_type=JSON_TYPE, headers=PLAIN_HEADERS)
+        return await self._live.read(lambda: _customer(store, run, customer_id, seen=seen))
 
     async def predictions(self, asked: Asked) -> Response:
         """Customers that bring their own orders."""
@@ -72,58 +80,6 @@ class Api:
         answer = await self._live.batcher.answer(request_scoring.Asked(request, as_of), champion, settings)
         self._live.metrics.predictions(answer.scores)
         return Response(answer.body, media_type=JSON_TYPE, headers=PLAIN_HEADERS)
-
-    async def churn_risk(self, asked: Asked) -> Response:
-        """One page of the marketers' list."""
-        query = list_query(asked.query(PAGED))
-        settings, store, run = self._live.settings(), self._live.store(), self._live.run()
-
-        def page() -> bytes:
-            how: dict[str, Any] = {"limit": query.limit, "cursor": query.cursor}
-            try:
-                found = churn_risk_page(store, settings, query.filters, run=run, **how)
-            except NotFoundError:  # as it is, or because two runs were published since and this one is gone
-                found = churn_risk_page(store, settings, query.filters, **how)
-            return json_bytes(wire_page(found))
-
-        with _query_faults(query, run):
-            return Response(await self._live.read_list(page), media_type=JSON_TYPE, headers=PLAIN_HEADERS)
-
-    async def churn_risk_csv(self, asked: Asked) -> Response:
-        """The whole list as CSV, streamed."""
-        query = list_query(asked.query(WHOLE))
-        run = self._live.run()
-        table = await self._table(query, run)
-        chunks = csv_chunks(table)
-        first = await self._live.read_list(lambda: next(chunks))
-
-        async def stream() -> AsyncIterator[bytes]:
-            chunk: bytes | None = first
-            while chunk is not None:
-                yield chunk
-                chunk = await self._live.read_list(lambda: next(chunks, None))
-
-        return StreamingResponse(stream(), media_type=CSV_TYPE, headers=_download(run, "csv"))
-
-    async def churn_risk_xlsx(self, asked: Asked) -> Response:
-        """The list as a workbook, at most ``MAX_SHEET_ROWS`` rows."""
-        query = list_query(asked.query(WHOLE))
-        store, run = self._live.store(), self._live.run()
-        table = await self._table(query, run)
-        rows = await self._live.read_list(
-            lambda: store.matching(run.run_id, tiers=query.filters.tiers, min_risk=query.filters.min_risk)
-        )
-        if min(rows, query.top or rows) > MAX_SHEET_ROWS:
-            message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {rows} customers; or ask for .csv"
-            raise against_rule("too_many_rows", [Fault("query.top", message)])
-        body = await self._live.read_list(lambda: xlsx_bytes(table))
-        return Response(body, media_type=XLSX_TYPE, headers=_download(run, "xlsx"))
-
-    async def _table(self, query: ListQuery, run: ScoringRun) -> Table:
-        settings, store = self._live.settings(), self._live.store()
-        with _query_faults(query, run):
-            _, rows = await self._live.read_list(lambda: churn_risk_rows(store, settings, query.filters, top=query.top, run=run))
-        return list_table(run, query.filters, rows)
 
     async def tiers(self, asked: Asked) -> Response:
         """The tiers of the published run."""
@@ -185,7 +141,7 @@ class Api:
         return Offer(tiers, needs_key, self._live.serving().max_body_bytes)
 
 
-def _customer(store: Store, run: ScoringRun, customer_id: str, *, seen: bool) -> tuple[CustomerScore, bytes]:
+def _customer(store: Store, run: ScoringRun, customer_id: str, *, seen: bool) -> tuple[ScoringRun, CustomerScore]:
     """Look a customer up; one that the key may not see is looked up too, and then as unknown as one that there is not."""
     score = store.find(run.run_id, customer_id)
     if score is None or not seen:
@@ -199,23 +155,7 @@ def _customer(store: Store, run: ScoringRun, customer_id: str, *, seen: bool) ->
             "zeros and capitals included"
         )
         raise Refusal(404, "customer_not_found", message)
-    return score, orjson.dumps(wire(score, run.terms))
-
-
-@contextmanager
-def _query_faults(query: ListQuery, run: ScoringRun) -> Iterator[None]:
-    """Name the parameter that the list refused: a tier that ``run`` has not, or a cursor whose run is gone."""
-    try:
-        yield
-    except NotFoundError as error:
-        if any(tier not in run.tier_names for tier in query.filters.tiers):
-            raise Refusal(400, "invalid_request", str(error), [Fault("query.tier", str(error))]) from None
-        raise Refusal(404, "run_not_found", str(error), [Fault("query.cursor", str(error))]) from None
-
-
-def _download(run: ScoringRun, suffix: str) -> dict[str, str]:
-    name = f"churn-risk-{run.terms.as_of.isoformat()}.{suffix}"
-    return {**PLAIN_HEADERS, "content-disposition": f'attachment; filename="{name}"'}
+    return run, score
 
 
 def json_response(document: Any) -> Response:

@@ -12,19 +12,17 @@ from configs.errors import NotFoundError, SettingsError
 from configs.language import Language
 from serving.list_plan import Expected, Plan, choice_of
 from serving.lists import EXPORT_BATCH_ROWS, ContactList, ListRow, drawn, list_row
+from serving.schemas import NAME_PATTERN
 from serving.store import Campaign, LeftOut, Member, Position, Store
 
 if TYPE_CHECKING:
     from configs.settings import Settings
     from serving.predictions import CustomerScore
 
-NAME = re.compile(r"[^\W_][\w.-]{0,63}")
-"""Of a campaign: it stands in commands, addresses and names of files."""
-
 
 def check_name(name: str) -> None:
     """Raise SettingsError unless a campaign may be called so."""
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise SettingsError(
             f'"{name[:100]}" cannot be the name of a campaign: it begins with a letter or digit, and holds up to 64 letters, digits, '
             "dots, hyphens and underscores"

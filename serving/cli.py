@@ -1,4 +1,4 @@
-"""The commands that use a trained model: ``score``, ``list churn-risk``, ``explain``, ``movement``, ``serve``, ``keys``.
+"""The commands that use a trained model: ``score``, ``explain``, ``movement``, ``serve``, those of marketers, and ``keys``.
 
 Libraries are imported where they are used, so that ``--help`` answers at once.
 """
@@ -24,6 +24,7 @@ from configs.command import (
     write_json_list,
 )
 from serving.keys_cli import app as keys
+from serving.lists_cli import WIDE_SCREEN, campaign, lists, suppress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 20
 STALE_DAYS = 7
-WIDE_SCREEN = 110
 REJECTED_FILE = "rejected-rows-of-scoring.parquet"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-lists = typer.Typer(no_args_is_help=True, help="Write the lists that marketers work with.")
 app.add_typer(lists, name="list")
+app.add_typer(suppress, name="suppress")
+app.add_typer(campaign, name="campaign")
 app.add_typer(keys, name="keys")
 
 AsOf = Annotated[
@@ -53,12 +54,6 @@ AsOf = Annotated[
 ParquetFile = Annotated[
     Path | None, typer.Option("--out", help="Also write the scores to this .parquet file.", show_default=False)
 ]
-ListFile = Annotated[
-    Path | None,
-    typer.Option("--out", help="Write the list to this .csv or .xlsx file.", show_default=False),
-]
-TierNames = Annotated[list[str] | None, typer.Option("--tier", help="Only this tier; may be repeated.", show_default=False)]
-MinRisk = Annotated[float, typer.Option("--min-risk", help="Only customers with at least this churn risk, 0 to 1.")]
 HorizonDays = Annotated[
     int | None,
     typer.Option(
@@ -76,8 +71,6 @@ TopMoves = Annotated[int | None, typer.Option("--top", min=1, help="Only the N l
 MovesFile = Annotated[
     Path | None, typer.Option("--out", help="Write all who moved to this .csv or .xlsx file.", show_default=False)
 ]
-Top = Annotated[int | None, typer.Option("--top", min=1, help="Only the first N, by value at risk.", show_default=False)]
-
 
 @app.command()
 @reported
@@ -111,41 +104,6 @@ def score(
         screen.print(f"Scores written to {out}", markup=False, highlight=False)
     if json_file is not None:
         write_json(json_file, run_view(run))
-
-
-@lists.command("churn-risk")
-@reported
-def churn_risk(
-    config: ConfigFile = None,
-    tier: TierNames = None,
-    min_risk: MinRisk = 0.0,
-    top: Top = None,
-    out: ListFile = None,
-    json_file: JsonFile = None,
-) -> None:
-    """List customers by value at risk, with reasons in words and the suggested action."""
-    from configs.settings import Environment
-    from serving.exports import check_suffix, write_table
-    from serving.lists import Filters, churn_risk_rows, list_table, wire_list, wire_row
-    from serving.report import churn_risk_table
-    from serving.store import Store
-
-    screen = console(json_file)
-    settings = read_settings(config)
-    filters = Filters(tuple(tier or ()), min_risk)
-    if out is not None:
-        check_suffix(out)
-    with Store(Environment.read().store_url) as store:
-        run, rows = churn_risk_rows(store, settings, filters, top=top)
-        if json_file is not None:
-            write_json_list(json_file, wire_list(store, run, filters, top=top), "customers", map(wire_row, rows))
-            _, rows = churn_risk_rows(store, settings, filters, top=top, run=run)
-        if out is None:
-            screen.print(churn_risk_table(run, list(islice(rows, SHOWN_ROWS)), wide=screen.width >= WIDE_SCREEN))
-            return
-        with screen.status("Writing the list"):
-            written = write_table(out, list_table(run, filters, rows))
-        screen.print(f"{written:,} customers written to {out}", markup=False, highlight=False)
 
 
 @app.command()

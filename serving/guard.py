@@ -193,13 +193,15 @@ class Guard:
         found = self._routes.find(raw)
         if found is None:
             raise Refusal.plain(404)
-        route = found[0]
-        exchange.template = route.template
-        if exchange.scope["method"] not in route.methods:
-            allowed = ", ".join(route.methods)
+        routes, parts = found
+        exchange.template = routes[0].template
+        method = exchange.scope["method"]
+        route = next((route for route in routes if method in route.methods), None)
+        if route is None:
+            allowed = ", ".join(method for route in routes for method in route.methods)
             raise Refusal(405, "method_not_allowed", f"This path takes {allowed}", headers={"allow": allowed})
-        exchange.method = exchange.scope["method"]
-        return found
+        exchange.method = method
+        return route, parts
 
 
 class Exchange:

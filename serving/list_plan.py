@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from configs.settings import Lists, Settings
     from serving.store import ScoringRun, Store
 
+MAX_TIERS = 50
+MAX_CAPACITY = 10_000_000
+MAX_AMOUNT = 1e12
+MAX_SEED = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -11,7 +11,7 @@ from typing import get_args
 from configs.language import Language
 from configs.sections import MOST_HELD_OUT
 from configs.settings import Lists
-from serving.list_plan import Plan, plan_of
+from serving.list_plan import MAX_AMOUNT, MAX_CAPACITY, MAX_SEED, MAX_TIERS, Plan, plan_of
 from serving.lists import CURSOR, MOST_PAGE_ROWS, PAGE_ROWS
 from serving.refusal import Fault
 from serving.schemas import invalid
@@ -22,11 +22,7 @@ PLANNED = (
 )  # fmt: skip
 PAGED = (*PLANNED, "limit", "cursor")
 WHOLE = PLANNED
-MAX_TIERS = 50
-MAX_CAPACITY = 10_000_000
 MAX_SHEET_ROWS = 50_000
-MAX_AMOUNT = 1e12
-MAX_SEED = 2**31 - 1
 
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
 _INTEGER = re.compile(r"[0-9]{1,12}")

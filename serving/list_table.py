@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,6 +40,7 @@ _LAYOUT: tuple[tuple[str, Kind, int], ...] = (
     ("as_of", "date", 12),
     ("grade", "text", 10),
 )
+_NOTES = tuple(name for name in ListWords.__dataclass_fields__ if name.startswith("note_"))
 _BARS = ("churn_risk",)
 _SAID: dict[str, Callable[[str, Language], str]] = {
     "risk_band": band_words,
@@ -59,7 +60,7 @@ def list_table(of: ContactList, rows: Iterable[ListRow], language: Language, *, 
         notes_title=words.notes_title,
         columns=list_columns(words),
         rows=(_cells(row, terms, words, language if said else None) for row in rows),
-        notes=_notes(of, words),
+        notes=(*list_notes(of, words, _NOTES), *words.meanings),
         created_at=of.run.created_at,
         mark_numbers=of.run.zero_padded_ids,
     )
@@ -92,13 +93,19 @@ def _cells(row: ListRow, terms: Terms, words: ListWords, language: Language | No
     return list(cells.values())
 
 
-def _notes(of: ContactList, words: ListWords) -> tuple[tuple[str, str], ...]:
+def list_notes(of: ContactList, words: ListWords, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Fill in the notes of these names (fields of :class:`serving.list_words.ListWords`), as (label, text)."""
+    facts = _facts(of, words)
+    return [(label, text.format_map(facts)) for label, text in (getattr(words, name) for name in names)]
+
+
+def _facts(of: ContactList, words: ListWords) -> dict[str, Any]:
     terms, plan, outlook = of.run.terms, of.plan, of.expected
     left_out = asdict(outlook.left_out)
-    facts: dict[str, Any] = {
-        **{name: value for name, value in (asdict(plan) | asdict(outlook)).items() if name != "left_out"},
+    return {
+        **asdict(plan),
         **left_out,
-        "held_out": outlook.held_out,
+        **asdict(outlook),
         "elsewhere": left_out["held_out"],
         "capacity": words.no_limit if plan.capacity is None else f"{plan.capacity:,}",
         "tiers": ", ".join(plan.tiers) or words.all_tiers,
@@ -113,6 +120,3 @@ def _notes(of: ContactList, words: ListWords) -> tuple[tuple[str, str], ...]:
         "run_id": of.run.run_id,
         "created": of.run.created_at.date().isoformat(),
     }
-    names = [name for name in ListWords.__dataclass_fields__ if name.startswith("note_")]
-    pairs = [getattr(words, name) for name in names]
-    return (*((label, text.format_map(facts)) for label, text in pairs), *words.meanings)

@@ -119,8 +119,9 @@ def churn_risk(
     from configs.settings import Environment
     from serving.campaigns import check_name, save_campaign
     from serving.list_plan import plan_of
-    from serving.list_report import churn_risk_table, plan_table
+    from serving.list_report import plan_table
     from serving.lists import contact_list, list_rows, wire_list, wire_row
+    from serving.report import churn_risk_table
     from serving.store import Store
 
     screen, settings = console(json_file), read_settings(config)
@@ -140,7 +141,7 @@ def churn_risk(
             _write_list(store, settings, of, out, target, screen)
         else:
             first = list(islice(list_rows(store, settings, of), SHOWN_ROWS))
-            screen.print(churn_risk_table(of.run, first, settings.language, wide=screen.width >= WIDE_SCREEN))
+            screen.print(churn_risk_table(of.run, first, wide=screen.width >= WIDE_SCREEN, language=settings.language))
         screen.print(plan_table(of, settings.language))
         if save is not None:
             saved = save_campaign(store, of, save, at=datetime.now(UTC))

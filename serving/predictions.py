@@ -75,7 +75,8 @@ class CustomerScore:
 
     What follows ``drivers`` is None in runs of older versions. ``tier_probability`` is also None for a customer who is
     held in a tier that is not ``tier_by_value``, ``next_order_day`` where no day can be named, and ``tier_since_day``
-    (the day of the first scoring run of this tier) for a customer that brings its own orders.
+    (the day of the first scoring run of this tier) for a customer that brings its own orders. ``order_history`` is JSON as
+    ``packed_history`` writes it.
     """
 
     customer_id: str
@@ -103,6 +104,7 @@ class CustomerScore:
     next_order_day: float | None = None
     tier_by_value: str | None = None
     tier_since_day: int | None = None
+    order_history: str | None = None
 
 
 class Driver(NamedTuple):
@@ -212,10 +214,27 @@ def _scores(
     form: Callable[[_Told], str | StoredDrivers],
 ) -> Iterator[CustomerScore]:
     columns: dict[str, Iterable[Any]] = {name: _checked(column, name) for name, column in predictions.items()}
-    columns = {"tier_by_value": columns["tier"], "tier_since_day": repeat(None, len(ids)), **columns}
+    unknown = {name: repeat(None, len(ids)) for name in ("tier_since_day", "order_history")}
+    columns = {"tier_by_value": columns["tier"], **unknown, **columns}
     columns |= {"customer_id": ids, "drivers": map(form, _told(features, drivers))}
     for row in zip(*(columns[name] for name in SCORE_COLUMNS), strict=True):
         yield CustomerScore(*row)
+
+
+def packed_history(days: Sequence[tuple[int, float]]) -> str:
+    """Write the last order days of a customer, (day since 1970-01-01, net value), as the store keeps them."""
+    return orjson.dumps(days).decode()
+
+
+def orders_view(score: CustomerScore, terms: Terms) -> dict[str, Any]:
+    """Give the last order days of a customer as an application reads them, the oldest first; none in runs of older versions."""
+    days = [] if score.order_history is None else orjson.loads(score.order_history)
+    return {
+        "customer_id": score.customer_id,
+        "as_of": terms.as_of.isoformat(),
+        "currency": terms.currency,
+        "orders": [{"day": date_of(day).isoformat(), "amount": amount} for day, amount in days],
+    }
 
 
 def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:

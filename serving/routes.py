@@ -28,9 +28,14 @@ class Route:
 
 CUSTOMER = Route("GET", "/v1/customers/{customer_id}", "read")
 PREDICTIONS = Route("POST", "/v1/predictions", "predict")
+ORDERS = Route("GET", "/v1/customers/{customer_id}/orders", "read")
 CHURN_RISK = Route("GET", "/v1/lists/churn-risk", "lists")
 CHURN_RISK_CSV = Route("GET", "/v1/lists/churn-risk.csv", "lists")
 CHURN_RISK_XLSX = Route("GET", "/v1/lists/churn-risk.xlsx", "lists")
+CAMPAIGNS = Route("GET", "/v1/campaigns", "lists")
+SAVE_CAMPAIGN = Route("POST", "/v1/campaigns", "lists")
+CAMPAIGN_CSV = Route("GET", "/v1/campaigns/{campaign}/contacts.csv", "lists")
+CAMPAIGN_XLSX = Route("GET", "/v1/campaigns/{campaign}/contacts.xlsx", "lists")
 TIERS = Route("GET", "/v1/tiers", "read")
 MODEL = Route("GET", "/v1/model", "read")
 LIVE = Route("GET", "/livez")
@@ -41,25 +46,32 @@ DOCS = Route("GET", "/docs")
 HOME = Route("GET", "/")
 
 ROUTES = (
-    CUSTOMER, PREDICTIONS, CHURN_RISK, CHURN_RISK_CSV, CHURN_RISK_XLSX, TIERS, MODEL,
-    LIVE, READY, METRICS, OPENAPI, DOCS, HOME,
+    CUSTOMER, ORDERS, PREDICTIONS, CHURN_RISK, CHURN_RISK_CSV, CHURN_RISK_XLSX,
+    CAMPAIGNS, SAVE_CAMPAIGN, CAMPAIGN_CSV, CAMPAIGN_XLSX, TIERS, MODEL, LIVE, READY,
+    METRICS, OPENAPI, DOCS, HOME,
 )  # fmt: skip
 
 
 class RouteTable:
-    """Finds the route of a raw path, and its parts decoded once, so that ids may hold blanks and slashes."""
+    """Finds the routes of a raw path, and its parts decoded once, so that ids may hold blanks and slashes."""
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
-        self._fixed = {route.template.encode(): route for route in routes if "{" not in route.template}
-        self._open = [(route, route.template.encode().split(b"/")) for route in routes if "{" in route.template]
+        of_path: dict[str, tuple[Route, ...]] = {}
+        for route in routes:
+            of_path[route.template] = (*of_path.get(route.template, ()), route)
+        self._fixed = {template.encode(): its for template, its in of_path.items() if "{" not in template}
+        self._open = [(its, template.encode().split(b"/")) for template, its in of_path.items() if "{" in template]
 
-    def find(self, raw: bytes) -> tuple[Route, dict[str, bytes]] | None:
-        """Give the route and the raw parts of the path that it names, none of them empty; None: there is no such path."""
-        route = self._fixed.get(raw)
-        if route is not None:
-            return route, {}
+    def find(self, raw: bytes) -> tuple[tuple[Route, ...], dict[str, bytes]] | None:
+        """Give the routes, one for each method, and the raw parts of the path that they name, none of them empty.
+
+        None: there is no such path.
+        """
+        routes = self._fixed.get(raw)
+        if routes is not None:
+            return routes, {}
         segments = raw.split(b"/")
-        for route, parts in self._open:
+        for routes, parts in self._open:
             if len(parts) != len(segments):
                 continue
             named = {}
@@ -69,5 +81,5 @@ class RouteTable:
                 elif part != segment:
                     break
             else:
-                return route, named
+                return routes, named
         return None

@@ -15,6 +15,9 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from configs.errors import nearest
+from configs.sections import MOST_HELD_OUT
+from configs.settings import Lists
+from serving.list_plan import MAX_AMOUNT, MAX_CAPACITY, MAX_SEED, MAX_TIERS, Plan, plan_of
 from serving.refusal import Code, Fault, Refusal
 from serving.strict_json import path_of
 
@@ -22,7 +25,7 @@ MAX_CUSTOMERS = 1_000
 MAX_ORDERS = 20_000
 """Of the smallest orders, a body within the guard's limit holds some 26,000."""
 MAX_ID_LENGTH = 500
-MAX_AMOUNT = 1e9
+MAX_ORDER_AMOUNT = 1e9
 MAX_HORIZON_DAYS = 36_500
 
 # Days that there are, from 1900-01-01 to 2199-12-31: months of 31, 30 and 28 days, and 29 February of leap years.
@@ -32,6 +35,8 @@ _DAYS = f"(?:(?:19|20|21)[0-9]{{2}}-(?:{_MONTH_DAYS})|(?:{_LEAP_YEARS})-02-29)"
 _HOURS = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 DAY = re.compile(_DAYS)
 MOMENT = re.compile(rf"{_DAYS}(?:[T ]{_HOURS}(?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?(?:Z|[+-]{_HOURS})?)?")
+NAME_PATTERN = r"[A-Za-z0-9\u4e00-\u9fff][A-Za-z0-9\u4e00-\u9fff._-]{0,63}"
+"""Of a campaign: the letters of both languages, since it stands in commands, addresses and names of files."""
 NOT_BLANK = "^[^\\u0000]*[^\\u0000\\t\\n\\r ][^\\u0000]*$"
 
 
@@ -60,6 +65,12 @@ def _identifier(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise ValueError("must begin with a letter or digit, and hold up to 64 letters, digits, dots, hyphens and underscores")
+    return text
+
+
 Identifier = Annotated[
     str,
     Field(min_length=1, max_length=MAX_ID_LENGTH, json_schema_extra={"pattern": NOT_BLANK}),
@@ -76,7 +87,9 @@ Moment = Annotated[
     }),
 ]  # fmt: skip
 Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON_DAYS), BeforeValidator(_whole)]
-Money = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0.0, le=MAX_AMOUNT, allow_inf_nan=False)]
+CampaignName = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})]
+Money = Annotated[float, Field(ge=-MAX_ORDER_AMOUNT, le=MAX_ORDER_AMOUNT, allow_inf_nan=False)]
 
 
 class _Request(BaseModel):
@@ -125,6 +138,53 @@ class PredictionRequest(_Request):
         return None if self.as_of is None else date.fromisoformat(self.as_of)
 
 
+class CampaignRequest(_Request):
+    """A list that is saved under a name; what is left out is as the settings say."""
+
+    name: CampaignName = Field(description="Begins with a letter or digit; letters, digits, dots, hyphens and underscores.")
+    contact_day: Day | None = Field(
+        default=None, description="The day from which on they are contacted; without it, that of the scoring run."
+    )
+    tiers: Annotated[list[str], Field(max_length=MAX_TIERS)] = Field(default=[], description="Only these tiers; empty: all.")
+    min_risk: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=0.0, description="Least churn risk.")
+    max_risk: Annotated[float, Field(ge=0.0, le=1.0)] = Field(default=1.0, description="Highest churn risk.")
+    min_value: Amount | None = Field(default=None, description="Least predicted value.")
+    include_gone: bool = Field(default=False, description="Also customers in the stages that the settings call gone.")
+    capacity: Annotated[int, Field(ge=1, le=MAX_CAPACITY), BeforeValidator(_whole)] | None = Field(
+        default=None, description="So many contacts at most."
+    )
+    budget_per_contact: Amount | None = Field(
+        default=None, description="Nobody of whom a contact is expected to save less than this."
+    )
+    save_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        default=None, description="Share of those about to leave whom a contact keeps."
+    )
+    holdout: Annotated[float, Field(ge=0.0, le=MOST_HELD_OUT)] | None = Field(
+        default=None, description="Share drawn not to be contacted."
+    )
+    holdout_seed: Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_whole)] | None = Field(
+        default=None, description="Seed of that draw."
+    )
+
+    @property
+    def day(self) -> date | None:
+        """``contact_day`` as a date."""
+        return None if self.contact_day is None else date.fromisoformat(self.contact_day)
+
+    def plan(self, lists: Lists) -> Plan:
+        """Give what is asked of the list; what is left out is as ``lists`` says."""
+        asked = self.model_dump(exclude={"name", "contact_day"})
+        return plan_of(lists, **{**asked, "tiers": tuple(self.tiers)})
+
+
+def campaign_request(document: Any) -> CampaignRequest:
+    """Check a parsed body. Raises Refusal (400) with every fault and its path."""
+    try:
+        return CampaignRequest.model_validate(document)
+    except ValidationError as error:
+        raise invalid(_fault(fault, CampaignRequest) for fault in error.errors(include_input=False, include_url=False)) from None
+
+
 def prediction_request(document: Any) -> PredictionRequest:
     """Check a parsed body.
 
@@ -134,7 +194,7 @@ def prediction_request(document: Any) -> PredictionRequest:
     try:
         request = PredictionRequest.model_validate(document)
     except ValidationError as error:
-        raise invalid(_fault(fault) for fault in error.errors(include_input=False, include_url=False)) from None
+        raise invalid(_fault(fault, PredictionRequest) for fault in error.errors(include_input=False, include_url=False)) from None
     seen: dict[str, int] = {}
     for index, customer in enumerate(request.customers):
         first = seen.setdefault(customer.customer_id, index)
@@ -164,10 +224,10 @@ def _refusal(status: int, code: Code, faults: Iterable[Fault]) -> Refusal:
     return Refusal(status, code, message, faults)
 
 
-def _fault(error: Any) -> Fault:
+def _fault(error: Any, model: type[_Request]) -> Fault:
     location = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
-        return Fault(path_of(location), f"is no known field; {nearest(str(location[-1]), _fields_at(location))}")
+        return Fault(path_of(location), f"is no known field; {nearest(str(location[-1]), _fields_at(location, model))}")
     if error["type"] == "missing":
         return Fault(path_of(location), "is missing")
     words = error["msg"]
@@ -191,7 +251,6 @@ _WORDS = {
 }
 
 
-def _fields_at(location: tuple[str | int, ...]) -> list[str]:
-    models: dict[int, type[_Request]] = {1: PredictionRequest, 3: Customer}
-    model = models.get(len(location), Order)
-    return list(model.model_fields)
+def _fields_at(location: tuple[str | int, ...], model: type[_Request]) -> list[str]:
+    models: dict[int, type[_Request]] = {1: model, 3: Customer}
+    return list(models.get(len(location), Order).model_fields)

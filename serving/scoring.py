@@ -21,6 +21,7 @@ from serving.predictions import (
     customer_scores,
     last_order,
     next_order,
+    packed_history,
     predictions_and_drivers,
     stored_drivers,
     terms_of,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import narwhals as nw
     import pandas as pd
 
+    from features.history import OrderHistory
     from models.value_model import ValueModel
     from serving.exports import ParquetParts
     from serving.store import RunWriter, ScoringRun, Store
@@ -74,6 +76,7 @@ def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Stor
     writing to it.
     """
     from features.customers import feature_frame
+    from features.history import order_history
 
     features = feature_frame(orders, day_number(as_of))
     if features.empty:
@@ -87,7 +90,8 @@ def score(orders: nw.LazyFrame[Any], as_of: date, model: ValueModel, store: Stor
         if why_not:
             how.note(f"{why_not}: nobody is held in the tier of that run")
         with _parts(how.out) as parts:
-            chunks = _chunks(model, features, terms, how, lambda customers: tiers_before(store, before, customers))
+            history = order_history(orders, day_number(as_of))
+            chunks = _chunks(model, features, terms, how, history, lambda customers: tiers_before(store, before, customers))
             _write(writer, parts, features, chunks, terms, how.progress)
         return writer.publish(keep_runs=how.keep_runs)
 
@@ -115,7 +119,12 @@ def default_as_of(last_order_day: int) -> date:
 
 
 def _chunks(
-    model: ValueModel, features: pd.DataFrame, terms: Terms, how: Scoring, before: Callable[[pd.Index[str]], pd.DataFrame]
+    model: ValueModel,
+    features: pd.DataFrame,
+    terms: Terms,
+    how: Scoring,
+    history: OrderHistory,
+    before: Callable[[pd.Index[str]], pd.DataFrame],
 ) -> Iterator[list[CustomerScore]]:
     as_of = day_number(terms.as_of)
     for start in range(0, len(features), CHUNK_CUSTOMERS):
@@ -125,7 +134,8 @@ def _chunks(
         of_tiers = predictions if trained else model.predict(chunk, as_of=as_of, threads=how.threads)
         values = of_tiers["predicted_value"]
         stable = with_stable_tiers(predictions, values, model.tiers, before(chunk.index), how.stability, as_of)
-        yield list(customer_scores(chunk, stable, drivers))
+        told = stable.assign(order_history=list(map(packed_history, history.of(chunk.index))))
+        yield list(customer_scores(chunk, told, drivers))
 
 
 def _write(
@@ -158,7 +168,7 @@ def _parts(out: Path | None) -> Iterator[ParquetParts | None]:
 
 def _columns(scores: Sequence[CustomerScore], terms: Terms) -> dict[str, list[Any]]:
     """Give the columns for Parquet: the prediction, the effect of each driver group, and the terms."""
-    plain = [name for name in SCORE_COLUMNS if name not in (*_DAYS, "drivers")]
+    plain = [name for name in SCORE_COLUMNS if name not in (*_DAYS, "drivers", "order_history")]
     columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in scores] for name in plain}
     columns |= {name.removesuffix("_day"): [day_of(one) for one in scores] for name, day_of in _DAYS.items()}
     drivers = [stored_drivers(one) for one in scores]
