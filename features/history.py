@@ -22,8 +22,8 @@ DECIMALS = 2
 class OrderHistory:
     """Order days of all customers, sorted by customer id (code points), then day.
 
-    ``first[i]`` and ``first[i + 1]`` bound the rows of the customer ``customers[i]``; ``day`` in days since 1970-01-01, ``amount``
-    the net value of that day, below 0 where more was returned than bought.
+    ``first[i]`` and ``first[i + 1]`` bound the rows of the customer ``customers[i]``; ``day`` in days since 1970-01-01,
+    ``amount`` the net value of that day, below 0 where more was returned than bought.
     """
 
     customers: pd.Index[str]

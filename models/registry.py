@@ -12,10 +12,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import BundleError, RegistryError, nearest
 from configs.settings import Environment
@@ -52,10 +52,14 @@ class Registered:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A value model with the version under which the registry knows it."""
+    """A value model with the version under which the registry knows it.
+
+    ``metrics``: what its bundle says of the held-back window (``models.bundle``).
+    """
 
     version: str
     model: ValueModel
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_tracking(environment: Environment) -> MlflowClient:
@@ -163,7 +167,10 @@ def champion_version(client: MlflowClient, environment: Environment) -> Register
 
 def load_version(environment: Environment, found: Registered) -> LoadedModel:
     """A version, verified and loaded. Raises RegistryError: it cannot be fetched. BundleError: it is damaged."""
-    return LoadedModel(found.version, load_logged_bundle(environment, found.source))
+    from models.bundle import METRICS, load_bundle, read_file
+
+    with fetched(environment, found.source) as folder, _named(folder, found.source):
+        return LoadedModel(found.version, load_bundle(folder), read_file(folder, METRICS) or {})
 
 
 def check_champion(environment: Environment) -> None:

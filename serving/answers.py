@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from configs.playbook import Channel
 from serving.refusal import Code
 
 Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
@@ -97,6 +98,25 @@ class Prediction(_Answer):
     drivers: Drivers
 
 
+class OrderDay(_Answer):
+    """All that a customer ordered on one day."""
+
+    day: Day
+    amount: float = Field(description="Net value of the day; below 0 where more was returned than bought.")
+
+
+class OrderHistory(_Answer):
+    """The last days on which a customer ordered before ``as_of``, at most 24, the oldest first.
+
+    There are none in runs that an older version scored.
+    """
+
+    customer_id: str
+    as_of: Day
+    currency: str
+    orders: list[OrderDay]
+
+
 class Predictions(_Answer):
     """The answer to POST /v1/predictions: one prediction for each customer, in the order of the request."""
 
@@ -133,6 +153,64 @@ class ListRow(_Answer):
     movement: Movement
     reasons: list[str]
     action: str = Field(description="From the playbook in the settings; empty where it is silent.")
+    channel: Channel
+    contact_cap: int | None = Field(description="Contacts within 30 days at most; null: no limit.")
+
+
+class LeftOut(_Answer):
+    """Customers of these tiers and risks who are not listed, each counted once, by the first reason that applies."""
+
+    gone: int
+    below_min_value: int
+    not_worth_the_budget: int
+    contact_cap: int
+    held_out: int = Field(description="In the hold-out group of a campaign whose horizon is not over.")
+    suppressed: int
+
+
+class ListPlan(_Answer):
+    """What was asked of the list, and what may be expected of it: counts of customers are expectations too.
+
+    ``in_vain``: contacts without effect = ``would_stay`` + ``leave_all_the_same``.
+    """
+
+    min_value: float
+    include_gone: bool
+    capacity: int | None
+    budget_per_contact: float
+    save_rate: Share = Field(description="Share of those about to leave whom a contact keeps: an assumption.")
+    holdout: Share
+    holdout_seed: int
+    contacts: int
+    held_out: int = Field(description="Drawn not to be contacted; they are not listed.")
+    customers_saved: float
+    value_saved: float
+    cost: float = Field(description="contacts x budget_per_contact")
+    net_value: float = Field(description="value_saved - cost")
+    in_vain: float
+    would_stay: float
+    leave_all_the_same: float
+    left_out: LeftOut
+
+
+class Campaign(_Answer):
+    """A list that was saved: its customers are contacted from ``contact_day`` on, those held out are not."""
+
+    name: str
+    created_at: Moment
+    contact_day: Day
+    scoring_run: int
+    horizon_days: int
+    currency: str
+    model_version: str
+    contacts: int
+    held_out: int
+
+
+class Campaigns(_Answer):
+    """All campaigns, newest first."""
+
+    campaigns: list[Campaign]
 
 
 _Texts = list[str]
@@ -144,9 +222,12 @@ class ChurnRiskPage(_Terms):
 
     list: Literal["churn-risk"]
     scoring_run: int
+    contact_day: Day
     tiers: _Texts = Field(description="The tiers asked for; empty for all.")
     min_risk: Share
+    max_risk: Share
     total: int = Field(description="Customers of the whole list.")
+    plan: ListPlan
     customers: _Rows
     next_cursor: str | None = Field(description="Ask again with it for the next page; null on the last.")
 
@@ -188,6 +269,20 @@ class TierLimit(_Answer):
     from_value: float | None
 
 
+class Decile(_Answer):
+    """The mean of what was predicted for a tenth of the customers, and of what came true."""
+
+    predicted: float
+    realised: float
+
+
+class Calibration(_Answer):
+    """Customers of the held-back window in tenths: by predicted value, and by churn risk."""
+
+    value: list[Decile]
+    risk: list[Decile]
+
+
 class ModelView(_Answer):
     """The champion: what it predicts, and from where each tier begins, best first."""
 
@@ -197,6 +292,7 @@ class ModelView(_Answer):
     currency: str
     tiers: list[TierLimit]
     features: list[str]
+    calibration: Calibration | None = Field(description="null where no window could be held back.")
 
 
 class ErrorDetail(_Answer):

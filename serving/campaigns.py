@@ -24,8 +24,8 @@ def check_name(name: str) -> None:
     """Raise SettingsError unless a campaign may be called so."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise SettingsError(
-            f'"{name[:100]}" cannot be the name of a campaign: it begins with a letter or digit, and holds up to 64 letters, digits, '
-            "dots, hyphens and underscores"
+            f'"{name[:100]}" cannot be the name of a campaign: it begins with a letter or digit, and holds up to 64 letters, '
+            "digits, dots, hyphens and underscores"
         )
 
 
@@ -45,7 +45,7 @@ def save_campaign(store: Store, of: ContactList, name: str, *, at: datetime) -> 
         horizon_days=of.run.terms.horizon_days,
         currency=of.run.terms.currency,
         model_version=of.run.terms.model_version,
-        plan={"asked": asdict(of.plan), "expected": asdict(of.expected)},
+        plan={"asked": {**asdict(of.plan), "tiers": list(of.plan.tiers)}, "expected": asdict(of.expected)},
     )
     members = (_member(score, held_out) for held_out, score in drawn(store, of, EXPORT_BATCH_ROWS))
     return store.save_campaign(campaign, members)
@@ -66,9 +66,7 @@ def campaign_list(store: Store, settings: Settings, campaign: Campaign) -> Conta
 def campaign_rows(store: Store, settings: Settings, campaign: Campaign, language: Language | None = None) -> Iterator[ListRow]:
     """Give the customers to contact, without those suppressed since. Raises NotFoundError as :func:`campaign_list` does."""
     terms = store.run(campaign.run_id).terms
-    return (
-        list_row(rank, score, terms, settings, language) for rank, score in enumerate(_contacts(store, campaign), start=1)
-    )
+    return (list_row(rank, score, terms, settings, language) for rank, score in enumerate(_contacts(store, campaign), start=1))
 
 
 def wire_campaign(campaign: Campaign) -> dict[str, object]:

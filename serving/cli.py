@@ -6,7 +6,6 @@ Libraries are imported where they are used, so that ``--help`` answers at once.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +23,7 @@ from configs.command import (
     write_json_list,
 )
 from serving.keys_cli import app as keys
-from serving.lists_cli import WIDE_SCREEN, campaign, lists, suppress
+from serving.lists_cli import campaign, lists, suppress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,6 +70,7 @@ TopMoves = Annotated[int | None, typer.Option("--top", min=1, help="Only the N l
 MovesFile = Annotated[
     Path | None, typer.Option("--out", help="Write all who moved to this .csv or .xlsx file.", show_default=False)
 ]
+
 
 @app.command()
 @reported

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 _DIGEST_BYTES = 8
+_DRAWS = 256.0**_DIGEST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +29,7 @@ class Draw:
         if self.share <= 0.0:
             return False
         digest = blake2b(customer_id.encode(), key=self.seed.to_bytes(_DIGEST_BYTES, "big"), digest_size=_DIGEST_BYTES).digest()
-        return int.from_bytes(digest, "big") < self.share * 2 ** (8 * _DIGEST_BYTES)
+        return int.from_bytes(digest, "big") < self.share * _DRAWS
+
+
+NOBODY_HELD_OUT = Draw()

@@ -29,7 +29,9 @@ def check_list_suffix(path: Path, target: str | None = None) -> None:
         if suffix != ".csv":
             raise SettingsError(f'{target} imports .csv files, found "{path.name}"; give --out FILE.csv')
     elif suffix not in (".csv", ".xlsx", *PARQUET):
-        raise SettingsError(f'a list is written as .csv, .xlsx or .parquet, found "{path.name}"; give --out one of these suffixes')
+        raise SettingsError(
+            f'a list is written as .csv, .xlsx or .parquet, found "{path.name}"; give --out one of these suffixes'
+        )
 
 
 def write_list(path: Path, of: ContactList, rows: Iterable[ListRow], language: Language, target: str | None = None) -> int:

@@ -56,7 +56,13 @@ def campaigns_table(campaigns: Sequence[Campaign]) -> RenderableType:
     if not campaigns:
         return Text("No campaign was saved yet: foretier list churn-risk --save NAME saves one.")
     table = Table(title="Campaigns", title_justify="left", box=SIMPLE_HEAD)
-    for name, justify in (("Name", "left"), ("Contact from", "left"), ("Contacts", "right"), ("Held out", "right"), ("Horizon", "right")):
+    for name, justify in (
+        ("Name", "left"),
+        ("Contact from", "left"),
+        ("Contacts", "right"),
+        ("Held out", "right"),
+        ("Horizon", "right"),
+    ):
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for one in campaigns:
         day, horizon = one.contact_day.isoformat(), f"{one.horizon_days} days"

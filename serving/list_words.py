@@ -105,7 +105,10 @@ EN = ListWords(
     note_capacity=("Capacity", "{capacity}"),
     note_budget=("Budget per contact", "{budget_per_contact:,.2f} {currency}: nobody of whom less is expected to be saved"),
     note_contacts=("Contacts", "{contacts:,}"),
-    note_held_out=("Held out", "{held_out:,} more were drawn not to be contacted, so that the effect can be measured; they are not listed"),
+    note_held_out=(
+        "Held out",
+        "{held_out:,} more were drawn not to be contacted, so that the effect can be measured; they are not listed",
+    ),
     note_saved=(
         "Expected to be saved",
         "{customers_saved:,.1f} customers worth {value_saved:,.2f} {currency}, if a contact keeps {save_rate:.0%} of those who would leave",
@@ -114,7 +117,10 @@ EN = ListWords(
         "Contacted in vain",
         "{in_vain:,.1f}: {would_stay:,.1f} would stay anyway, {leave_all_the_same:,.1f} leave all the same",
     ),
-    note_net_value=("Cost, net value", "{cost:,.2f} {currency} for all contacts; {net_value:,.2f} {currency} remain of what is saved"),
+    note_net_value=(
+        "Cost, net value",
+        "{cost:,.2f} {currency} for all contacts; {net_value:,.2f} {currency} remain of what is saved",
+    ),
     note_left_out=(
         "Left out",
         "{gone:,} already gone, {below_min_value:,} below the least value, {not_worth_the_budget:,} not worth the budget, {contact_cap:,} "

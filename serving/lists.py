@@ -133,7 +133,8 @@ def churn_risk_page(
     of = contact_list(store, settings, plan, run=run, contact_day=contact_day)
     scores = list(islice(_contacts(store, of, limit + 1, position, rank), limit + 1))
     rows = tuple(
-        list_row(place, score, run.terms, settings, language) for place, score in zip(count(rank + 1), scores[:limit], strict=False)
+        list_row(place, score, run.terms, settings, language)
+        for place, score in zip(count(rank + 1), scores[:limit], strict=False)
     )
     return ListPage(of, rows, _cursor(run, rows[-1]) if len(scores) > limit else None)
 
@@ -144,7 +145,9 @@ def list_rows(store: Store, settings: Settings, of: ContactList, language: Langu
     return (list_row(rank, score, of.run.terms, settings, language) for rank, score in enumerate(scores, start=1))
 
 
-def drawn(store: Store, of: ContactList, batch: int, after: Position | None = None, rank: int = 0) -> Iterator[tuple[bool, CustomerScore]]:
+def drawn(
+    store: Store, of: ContactList, batch: int, after: Position | None = None, rank: int = 0
+) -> Iterator[tuple[bool, CustomerScore]]:
     """Read the customers of a list with those held out, up to the last contact, as (held out, score); ``rank`` were read before."""
     draw, capacity = of.plan.draw, of.plan.capacity
     while True:
@@ -160,9 +163,7 @@ def drawn(store: Store, of: ContactList, batch: int, after: Position | None = No
         after = Position(scores[-1].value_at_risk, scores[-1].customer_id)
 
 
-def _contacts(
-    store: Store, of: ContactList, batch: int, after: Position | None = None, rank: int = 0
-) -> Iterator[CustomerScore]:
+def _contacts(store: Store, of: ContactList, batch: int, after: Position | None = None, rank: int = 0) -> Iterator[CustomerScore]:
     return (score for held_out, score in drawn(store, of, batch, after, rank) if not held_out)
 
 

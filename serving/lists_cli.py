@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from configs.command import ConfigFile, JsonFile, console, given_day, one_line, read_settings, reported, write_json, write_json_list
+from configs.command import (
+    ConfigFile,
+    JsonFile,
+    console,
+    given_day,
+    one_line,
+    read_settings,
+    reported,
+    write_json,
+    write_json_list,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,9 +50,7 @@ Capacity = Annotated[
 ]
 Budget = Annotated[
     float | None,
-    typer.Option(
-        "--budget-per-contact", show_default=False, help="Nobody of whom a contact is expected to save less than this."
-    ),
+    typer.Option("--budget-per-contact", show_default=False, help="Nobody of whom a contact is expected to save less than this."),
 ]
 SaveRate = Annotated[
     float | None,
@@ -52,9 +60,7 @@ Holdout = Annotated[
     float | None,
     typer.Option("--holdout", help="Share drawn not to be contacted, 0 to 0.5, to measure the effect.", show_default=False),
 ]
-HoldoutSeed = Annotated[
-    int | None, typer.Option("--holdout-seed", min=0, help="Seed of that draw.", show_default=False)
-]
+HoldoutSeed = Annotated[int | None, typer.Option("--holdout-seed", min=0, help="Seed of that draw.", show_default=False)]
 ContactDay = Annotated[
     datetime | None,
     typer.Option(

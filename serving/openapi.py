@@ -14,9 +14,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from configs.language import LANGUAGES
+from configs.sections import MOST_HELD_OUT
 from configs.settings import Serving
 from serving import answers, routes, schemas
-from serving.list_query import MAX_SHEET_ROWS, MAX_TIERS, MAX_TOP
+from serving.list_plan import MAX_AMOUNT, MAX_CAPACITY, MAX_SEED, MAX_TIERS
+from serving.list_query import MAX_SHEET_ROWS
 from serving.lists import CURSOR, MOST_PAGE_ROWS, PAGE_ROWS
 from serving.metrics import METRICS_TYPE
 from serving.refusal import JSON_TYPE
@@ -180,8 +183,32 @@ def _tiers(offer: Offer) -> dict[str, Any]:
     return _parameter("tier", described, {"type": "array", "items": tier, "maxItems": MAX_TIERS}, style="form", explode=True)
 
 
-_MIN_RISK = _parameter("min_risk", "Only customers with at least this churn risk", {"type": "number", "minimum": 0, "maximum": 1})
-_TOP = _parameter("top", "Only so many, from the top of the list", {"type": "integer", "minimum": 1, "maximum": MAX_TOP})
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_AMOUNT = {"type": "number", "minimum": 0, "maximum": MAX_AMOUNT}
+_LANGUAGE = _parameter(
+    "language",
+    "Of the texts for people; codes stay the same. Without it, as the settings say",
+    {"type": "string", "enum": list(LANGUAGES)},
+)
+_PLANNED = (
+    _parameter("min_risk", "Only customers with at least this churn risk", _SHARE),
+    _parameter("max_risk", "Only customers with at most this churn risk", _SHARE),
+    _parameter("min_value", "Only customers with at least this predicted value", _AMOUNT),
+    _parameter("include_gone", "Also customers in the lifecycle stages that the settings call gone", {"type": "boolean"}),
+    _parameter("capacity", "So many contacts at most", {"type": "integer", "minimum": 1, "maximum": MAX_CAPACITY}),
+    _parameter("budget_per_contact", "Nobody of whom a contact is expected to save less than this", _AMOUNT),
+    _parameter(
+        "save_rate", "Share of those about to leave whom a contact keeps", {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+    ),
+    _parameter("holdout", "Share drawn not to be contacted", {"type": "number", "minimum": 0, "maximum": MOST_HELD_OUT}),
+    _parameter("holdout_seed", "Seed of that draw", {"type": "integer", "minimum": 0, "maximum": MAX_SEED}),
+    _parameter(
+        "contact_day",
+        "The day of contact, by which contact caps, hold-outs and suppressions are counted; without it, that of the run",
+        {"type": "string", "format": "date"},
+    ),
+    _LANGUAGE,
+)
 _LIMIT = _parameter(
     "limit", "Customers on one page", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE_ROWS, "default": PAGE_ROWS}
 )
@@ -197,7 +224,7 @@ _CUSTOMER_ID = {
 
 
 def _operations(offer: Offer) -> dict[Route, dict[str, Any]]:
-    return {**_of_customers(offer), **_of_lists(offer), **_OF_THE_SERVICE}
+    return {**_of_customers(offer), **_of_lists(offer), **_OF_CAMPAIGNS, **_OF_THE_SERVICE}
 
 
 def _of_customers(offer: Offer) -> dict[Route, dict[str, Any]]:
@@ -206,6 +233,13 @@ def _of_customers(offer: Offer) -> dict[Route, dict[str, Any]]:
             "getCustomer",
             "Tier, value, churn risk and drivers of one customer, from the published run",
             _json("The prediction", answers.Prediction),
+            (*_KEYED, 404),
+            parameters=[_CUSTOMER_ID, _LANGUAGE],
+        ),
+        routes.ORDERS: _operation(
+            "getOrders",
+            "The last days on which a customer ordered, from the published run",
+            _json("The order days", answers.OrderHistory),
             (*_KEYED, 404),
             parameters=[_CUSTOMER_ID],
         ),
@@ -245,21 +279,23 @@ def _of_lists(offer: Offer) -> dict[Route, dict[str, Any]]:
             ),
             (*_KEYED, 404),
             said={404: "The scoring run of the cursor is no longer kept; start again without it"},
-            parameters=[tiers, _MIN_RISK, _LIMIT, _CURSOR],
+            parameters=[tiers, *_PLANNED, _LIMIT, _CURSOR],
         ),
         routes.CHURN_RISK_CSV: _operation(
             "listChurnRiskCsv",
             "The churn-risk list as a CSV file for spreadsheets",
             _file("The file", CSV_TYPE),
-            parameters=[tiers, _MIN_RISK, _TOP],
+            parameters=[tiers, *_PLANNED],
         ),
         routes.CHURN_RISK_XLSX: _operation(
             "listChurnRiskXlsx",
             "The churn-risk list as an Excel workbook",
             _file("The file", XLSX_TYPE),
             (*_KEYED, 422),
-            said={422: f"The list has more than {MAX_SHEET_ROWS:,} customers (too_many_rows): give top, or ask for the CSV file"},
-            parameters=[tiers, _MIN_RISK, _TOP],
+            said={
+                422: f"The list has more than {MAX_SHEET_ROWS:,} customers (too_many_rows): give capacity, or ask for the CSV file"
+            },
+            parameters=[tiers, *_PLANNED],
         ),
         routes.TIERS: _operation(
             "getTiers",
@@ -272,6 +308,45 @@ def _of_lists(offer: Offer) -> dict[Route, dict[str, Any]]:
         ),
     }
 
+
+_CAMPAIGN = {
+    "name": "campaign",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^{schemas.NAME_PATTERN}$"},
+    "description": "The name of the campaign",
+}
+_NO_CAMPAIGN = {404: "There is no such campaign, or its scoring run is no longer kept"}
+_OF_CAMPAIGNS: dict[Route, dict[str, Any]] = {
+    routes.CAMPAIGNS: _operation("listCampaigns", "Lists that were saved, newest first", _json("They", answers.Campaigns)),
+    routes.SAVE_CAMPAIGN: _operation(
+        "saveCampaign",
+        "Save a list as a campaign, its hold-out group with it",
+        _json("The campaign", answers.Campaign),
+        (*_KEYED, 415, 422),
+        status=201,
+        said={422: "There is a campaign of this name (name_taken), or nobody is on the list (empty_list)"},
+        requestBody={"required": True, "content": _content(JSON_TYPE, _reference(schemas.CampaignRequest))},
+        description="The list is that of GET /v1/lists/churn-risk with the same plan. foretier campaign measure compares those "
+        "contacted with those held out, once time has passed.",
+    ),
+    routes.CAMPAIGN_CSV: _operation(
+        "campaignCsv",
+        "The customers to contact as a CSV file, without those suppressed since",
+        _file("The file", CSV_TYPE),
+        (*_KEYED, 404),
+        said=_NO_CAMPAIGN,
+        parameters=[_CAMPAIGN, _LANGUAGE],
+    ),
+    routes.CAMPAIGN_XLSX: _operation(
+        "campaignXlsx",
+        "The customers to contact as an Excel workbook, without those suppressed since",
+        _file("The file", XLSX_TYPE),
+        (*_KEYED, 404, 422),
+        said={**_NO_CAMPAIGN, 422: f"There are more than {MAX_SHEET_ROWS:,} (too_many_rows): ask for the CSV file"},
+        parameters=[_CAMPAIGN, _LANGUAGE],
+    ),
+}
 
 _OF_THE_SERVICE: dict[Route, dict[str, Any]] = {
     routes.MODEL: _operation("getModel", "The champion model", _json("The model", answers.ModelView)),
@@ -310,11 +385,15 @@ _OF_THE_SERVICE: dict[Route, dict[str, Any]] = {
 
 _MODELS: tuple[tuple[type[BaseModel], Any], ...] = (
     (schemas.PredictionRequest, "validation"),
+    (schemas.CampaignRequest, "validation"),
     *(
         (model, "serialization")
         for model in (
             answers.Prediction,
+            answers.OrderHistory,
             answers.Predictions,
+            answers.Campaign,
+            answers.Campaigns,
             answers.ChurnRiskPage,
             answers.TiersView,
             answers.ModelView,

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import orjson
 
 from configs.days import date_of, day_number
+from configs.language import Language
 from features.catalog import CATALOG, GROUPS, Feature
 from features.phrases import money
 from models.columns import Columns, columns_of
@@ -118,14 +119,14 @@ class Driver(NamedTuple):
     value: float | None
     effect: float
 
-    def text(self, currency: str) -> str:
+    def text(self, currency: str, language: Language = "en") -> str:  # noqa: ARG002
         """Say the driver in a sentence."""
         phrase = _phrase(self.group, self.value, currency)
         if self.what == "value":
             return value_sentence(phrase, self.effect, currency)
         return churn_sentence(phrase, self.effect)
 
-    def wire(self, currency: str) -> dict[str, Any]:
+    def wire(self, currency: str, language: Language = "en") -> dict[str, Any]:
         """Give the driver as an application reads it."""
         headline = HEADLINES[self.group]
         return {
@@ -135,7 +136,7 @@ class Driver(NamedTuple):
             "unit": headline.unit,
             "effect": self.effect,
             "effect_unit": currency if self.what == "value" else PROBABILITY,
-            "text": self.text(currency),
+            "text": self.text(currency, language),
         }
 
 
@@ -237,7 +238,7 @@ def orders_view(score: CustomerScore, terms: Terms) -> dict[str, Any]:
     }
 
 
-def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
+def wire(score: CustomerScore, terms: Terms, language: Language = "en") -> dict[str, Any]:
     """Give one prediction as an application reads it: plain types, ISO dates, full-precision numbers, no NaN."""
     drivers = stored_drivers(score)
     return {
@@ -269,8 +270,8 @@ def wire(score: CustomerScore, terms: Terms) -> dict[str, Any]:
         "abc_class": score.abc_class,
         "average": {"predicted_value": drivers.value_average, "churn_risk": drivers.churn_average},
         "drivers": {
-            "value": [driver.wire(terms.currency) for driver in drivers.value],
-            "churn": [driver.wire(terms.currency) for driver in drivers.churn],
+            "value": [driver.wire(terms.currency, language) for driver in drivers.value],
+            "churn": [driver.wire(terms.currency, language) for driver in drivers.churn],
         },
     }
 

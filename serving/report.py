@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.command import one_line
+from configs.language import Language
 from features.phrases import count
 from serving.lists import ListRow
 from serving.movement import Move, Movement
@@ -63,7 +64,7 @@ def _moves(run: ScoringRun) -> str:
     return f"{up + down:,} are in another tier than by past spend: {up:,} higher, {down:,} lower."
 
 
-def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool) -> RenderableType:
+def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool, language: Language = "en") -> RenderableType:  # noqa: ARG001
     """The first rows of a churn-risk list; ``wide`` adds the last order and the suggested action."""
     if not rows:
         return Text("No customer fits these filters.")

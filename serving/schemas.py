@@ -194,7 +194,9 @@ def prediction_request(document: Any) -> PredictionRequest:
     try:
         request = PredictionRequest.model_validate(document)
     except ValidationError as error:
-        raise invalid(_fault(fault, PredictionRequest) for fault in error.errors(include_input=False, include_url=False)) from None
+        raise invalid(
+            _fault(fault, PredictionRequest) for fault in error.errors(include_input=False, include_url=False)
+        ) from None
     seen: dict[str, int] = {}
     for index, customer in enumerate(request.customers):
         first = seen.setdefault(customer.customer_id, index)

@@ -18,7 +18,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from configs.errors import NotFoundError
-from serving.holdout import Draw
+from serving.holdout import NOBODY_HELD_OUT, Draw
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
 from serving.store_campaigns import (
     Campaign,
@@ -34,6 +34,7 @@ from serving.store_campaigns import (
     unsuppress,
 )
 from serving.store_choice import (
+    EVERYBODY,
     Choice,
     LeftOut,
     ListsVersion,
@@ -53,8 +54,8 @@ from serving.store_tables import customer_scores, metadata
 from serving.store_writer import MAX_ID_BYTES, RunWriter, storable, writing
 
 __all__ = [
-    "MAX_ID_BYTES", "Campaign", "Choice", "LeftOut", "Member", "Position", "RunWriter", "ScoringRun", "Store", "Sums", "Suppressed",
-    "storable",
+    "MAX_ID_BYTES", "Campaign", "Choice", "LeftOut", "Member", "Position", "RunWriter", "ScoringRun", "Store", "Sums",
+    "Suppressed", "storable",
 ]  # fmt: skip
 
 COUNTS_KEPT = 1_000
@@ -140,7 +141,7 @@ class Store:
             return self._lookups.score(run_id, customer_id)
 
     def page(
-        self, *, run_id: int | None = None, choice: Choice = Choice(), limit: int = 100, after: Position | None = None
+        self, *, run_id: int | None = None, choice: Choice = EVERYBODY, limit: int = 100, after: Position | None = None
     ) -> tuple[ScoringRun, tuple[CustomerScore, ...]]:
         """Give chosen customers by falling value at risk, then rising id: up to ``limit`` of them after ``after``.
 
@@ -151,7 +152,7 @@ class Store:
             rows = connection.execute(in_order(run.run_id, choice, _score_columns(), connection, limit=limit, after=after))
             return run, tuple(CustomerScore(*row) for row in rows)
 
-    def sums(self, run_id: int, choice: Choice, *, most: int | None = None, draw: Draw = Draw()) -> Sums:
+    def sums(self, run_id: int, choice: Choice, *, most: int | None = None, draw: Draw = NOBODY_HELD_OUT) -> Sums:
         """Count and add up the chosen customers that are not held out, the first ``most`` of them.
 
         A run does not change any more, and each page of a list asks for the same: it is counted once, until the suppressed

@@ -134,9 +134,9 @@ def save_campaign(connection: sa.Connection, campaign: Campaign, members: Iterab
         connection.execute(sa.insert(campaign_members), rows)
         total += len(some)
         held_out += sum(member.held_out for member in some)
-    counts = {"contacts": total - held_out, "held_out": held_out}
-    connection.execute(sa.update(campaigns).where(campaigns.c.campaign_id == campaign_id).values(**counts))
-    return replace(campaign, **counts, campaign_id=campaign_id)
+    counts = sa.update(campaigns).where(campaigns.c.campaign_id == campaign_id)
+    connection.execute(counts.values(contacts=total - held_out, held_out=held_out))
+    return replace(campaign, contacts=total - held_out, held_out=held_out, campaign_id=campaign_id)
 
 
 def all_campaigns(connection: sa.Connection) -> tuple[Campaign, ...]:

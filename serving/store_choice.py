@@ -48,6 +48,10 @@ class Choice:
     contact_day: int = 0
 
 
+EVERYBODY = Choice()
+"""But the suppressed."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """Customers of the tiers and risks asked for who are not listed, each counted once, by the first reason that applies.
@@ -119,9 +123,7 @@ def by_value_at_risk(query: sa.Select[Any], limit: int | None, after: Position |
     """Put customers in the order of every list, from a position on; the first condition is what the index can start from."""
     value, customer_id = _scores.value_at_risk, _scores.customer_id
     if after is not None:
-        query = query.where(
-            value <= after.value_at_risk, (value < after.value_at_risk) | (customer_id > after.customer_id)
-        )
+        query = query.where(value <= after.value_at_risk, (value < after.value_at_risk) | (customer_id > after.customer_id))
     return query.order_by(value.desc(), customer_id).limit(limit)
 
 

@@ -103,7 +103,12 @@ def create_schema(engine: sa.Engine, metadata: sa.MetaData) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK, _schema_number())))
         older = [table.name for table in metadata.sorted_tables if sa.inspect(connection).has_table(table.name)]
-        metadata.create_all(connection)
+        try:
+            metadata.create_all(connection)
+        except DBAPIError:
+            if older:
+                raise _older_version(connection, "tables") from None
+            raise
         _add_columns(connection, metadata, older)
 
 
@@ -126,10 +131,14 @@ def _add_columns(connection: sa.Connection, metadata: sa.MetaData, tables: list[
             try:
                 connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {column.name} {kind}")
             except DBAPIError:
-                raise StoreError(
-                    f"the score store {without_password(connection.engine.url)} was made by an older version, and this user "
-                    f"cannot add {name}.{column.name} to it: run foretier score once as the owner of its tables"
-                ) from None
+                raise _older_version(connection, f"{name}.{column.name}") from None
+
+
+def _older_version(connection: sa.Connection, missing: str) -> StoreError:
+    return StoreError(
+        f"the score store {without_password(connection.engine.url)} was made by an older version, and this user cannot add "
+        f"{missing} to it: run foretier score once as the owner of its tables"
+    )
 
 
 @contextmanager

@@ -99,7 +99,9 @@ campaigns = sa.Table(
     sa.Column("campaign_id", RUN_ID, primary_key=True, autoincrement=True),
     sa.Column("name", EXACT_TEXT, nullable=False, unique=True),
     sa.Column("created_at", sa.Text, nullable=False, comment="ISO 8601, UTC"),
-    sa.Column("contact_day", sa.Integer, nullable=False, comment="days since 1970-01-01; from this day on customers are contacted"),
+    sa.Column(
+        "contact_day", sa.Integer, nullable=False, comment="days since 1970-01-01; from this day on customers are contacted"
+    ),
     sa.Column("run_id", RUN_ID, nullable=False, comment="the scoring run of its list, which may be gone by now"),
     sa.Column("horizon_days", sa.Integer, nullable=False),
     sa.Column("currency", sa.Text, nullable=False),

@@ -49,4 +49,5 @@ def model_view(champion: LoadedModel) -> dict[str, Any]:
         "currency": model.currency,
         "tiers": [{"tier": name, "from_value": limit} for name, limit in zip(model.tiers.names, limits, strict=True)],
         "features": list(FEATURE_NAMES),
+        "calibration": champion.metrics.get("calibration"),
     }

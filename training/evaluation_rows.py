@@ -146,7 +146,7 @@ class Evaluation:
         return next(row for row in self.value if row.candidate == SERVED)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without the curves."""
+        """Plain values for JSON, without the curves but those of calibration."""
         return {
             "cutoff": self.cutoff, "horizon_days": self.horizon_days, "customers": self.customers,
             "buyers_share": self.buyers_share, "realised_value": self.realised_value,
@@ -154,4 +154,10 @@ class Evaluation:
             "tiers": [asdict(row) for row in self.tiers], "past_tiers": [asdict(row) for row in self.past_tiers],
             "slices": [asdict(row) for row in self.slices], "coverage": [asdict(row) for row in self.coverage],
             "movement": [asdict(row) for row in self.movement],
+            "calibration": {"value": self._deciles("decile"), "risk": self._deciles("risk")},
         }  # fmt: skip
+
+    def _deciles(self, what: str) -> list[dict[str, float]]:
+        """Ten groups by rising prediction: what was said of each and what happened, means; none where they were not computed."""
+        said, happened = (self.curves.get(f"{what}_{side}", ()) for side in ("predicted", "realised"))
+        return [{"predicted": float(one), "realised": float(other)} for one, other in zip(said, happened, strict=True)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class Loaded:
 
     version: str
     model: ValueModel
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 class InProcess:

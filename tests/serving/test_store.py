@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 
 from configs.errors import NotFoundError, StoreError
 from serving.predictions import CustomerScore, Terms
-from serving.store import MAX_ID_BYTES, Position, ScoringRun, Store, storable
+from serving.store import MAX_ID_BYTES, Choice, Position, ScoringRun, Store, storable
 from serving.store_engine import open_engine, scorer_connection, store_address
 
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
@@ -133,11 +133,11 @@ def test_pages_and_filters_equal_plain_python(store: Store, make_scores: MakeSco
     run = publish(store, even)
     for tiers, min_risk in [((), 0.0), (("Gold",), 0.0), (("Gold", "Bronze"), 0.4), ((), 0.9), ((), 1.0)]:
         wanted = [one for one in listed(even) if one.churn_risk >= min_risk and (not tiers or one.tier in tiers)]
-        assert store.matching(run.run_id, tiers=tiers, min_risk=min_risk) == len(wanted)
+        assert store.sums(run.run_id, Choice(tiers, min_risk)).customers == len(wanted)
         found: list[CustomerScore] = []
         while True:
             after = Position(found[-1].value_at_risk, found[-1].customer_id) if found else None
-            _, page = store.page(tiers=tiers, min_risk=min_risk, limit=17, after=after)
+            _, page = store.page(choice=Choice(tiers, min_risk), limit=17, after=after)
             found += page
             if len(page) < 17:
                 break

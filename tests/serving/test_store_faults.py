@@ -27,6 +27,7 @@ from sqlalchemy.engine import make_url
 from configs.errors import StoreError
 from serving.predictions import CustomerScore, Terms
 from serving.store import RunWriter, ScoringRun, Store
+from serving.store_choice import EVERYBODY
 
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
 CREATED = datetime(2011, 6, 12, 4, 30, tzinfo=UTC)
@@ -45,7 +46,7 @@ def published_whole(store: Store) -> ScoringRun:
     run = store.run(run_id)
     of, page = store.page(run_id=run_id, limit=1000)
     assert of == run
-    assert len(page) == run.customers == store.matching(run_id)
+    assert len(page) == run.customers == store.sums(run_id, EVERYBODY).customers
     assert {score.rfm_segment for score in page} == {run.terms.model_version}
     assert store.find(run_id, page[7].customer_id) == page[7]
     return run
