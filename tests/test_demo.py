@@ -91,7 +91,7 @@ def test_the_next_commands_it_names_work(demo: Demo) -> None:
 
 
 def test_a_list_can_be_asked_for(demo: Demo) -> None:
-    done = demo.run("list", "churn-risk", "--tier", "Gold", "--min-risk", "0.5", "--top", "7", "--out", "list.csv")
+    done = demo.run("list", "churn-risk", "--tier", "Gold", "--min-risk", "0.5", "--capacity", "7", "--out", "list.csv")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((demo.folder / "list.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert len(rows) == 7

@@ -52,7 +52,7 @@ class TestReference:
     required = ("source.path", "columns.customer_id", "columns.ordered_at", "columns.amount", "currency")
 
     def test_every_key_is_listed(self) -> None:
-        missing = [key for key in keys_of(Settings) if not re.search(rf"^\s*(# )?{key}:", self.text, re.MULTILINE)]
+        missing = [key for key in keys_of(Settings) if not re.search(rf"(^\s*(# )?|[{{,] ?){key}:", self.text, re.MULTILINE)]
         assert missing == []
 
     def test_values_are_the_defaults(self) -> None:
@@ -148,7 +148,7 @@ class TestValues:
             ({"source": {"path": ""}}, "source.path: must not be empty"),
             ({"cleaning": {"date_format": ""}}, "cleaning.date_format: must not be empty"),
             ({"cleaning": {"duplicates_ignore": "x"}}, "cleaning.duplicates_ignore: expected a list (found 'x')"),
-            ({"playbook": {"Gold": "x"}}, "playbook.Gold: expected key: value lines below it (found 'x')"),
+            ({"playbook": {"Gold": "x"}}, "playbook: expected a list"),
             ({"lifecycle": {"active_days": 90, "lost_days": 90}}, "lost_days must be above active_days, found 90 and 90"),
             ({"scoring": {"risk_bands": {"high": 0.7}}}, "end at 0"),
             (
@@ -163,8 +163,8 @@ class TestValues:
             ({"serving": {"allowed_hosts": ["*.shop.example"]}}, "without scheme, port or *"),
             ({"serving": {"allowed_hosts": ["http://shop.example"]}}, "is no host name"),
             ({"serving": {"allowed_hosts": [""]}}, "is no host name"),
-            ({"playbook": {"Gld": {"any": "x"}}}, 'did you mean "Gold"?'),
-            ({"playbook": {"Gold": {"actve": "x"}}}, "playbook.Gold.actve"),
+            ({"playbook": [{"tier": "Gld", "action": "x"}]}, 'did you mean "Gold"?'),
+            ({"playbook": [{"stage": "actve", "action": "x"}]}, "playbook.0.stage"),
         ],
     )
     def test_what_does_not_fit_is_explained(self, more: dict[str, Any], said: str) -> None:

@@ -311,7 +311,7 @@ def test_the_client_says_what_the_service_says(service: Service, client: Any) ->
         paged = [row for page in foretier.list_churn_risk_pages(tier=["Gold"], limit=50) for row in page.customers]
         table = [line.decode().split(",")[:2] for line in foretier.list_churn_risk_csv(tier=["Gold"]).splitlines()[1:]]
         assert [[str(row.rank), f'"\'{row.customer_id}"'] for row in paged] == table
-        book = openpyxl.load_workbook(io.BytesIO(foretier.list_churn_risk_xlsx(tier=["Gold"], top=5)))
+        book = openpyxl.load_workbook(io.BytesIO(foretier.list_churn_risk_xlsx(tier=["Gold"], capacity=5)))
         assert {row.customer_id for row in paged[:5]} <= {cell for row in book.worksheets[0].values for cell in row}
 
 

@@ -19,6 +19,8 @@ from configs.settings import Environment
 from models.bundle import Origin, save_bundle
 from models.registry import BUNDLE_FOLDER, move_champion, open_tracking, register_bundle
 from serving.cli import app
+from serving.list_plan import Plan
+from serving.lists import contact_list, list_rows
 from serving.predictions import wire
 from serving.spreadsheet_text import unguarded
 from serving.store import Store
@@ -52,18 +54,19 @@ def refused(*words: str) -> str:
 
 
 def test_the_list_on_the_screen(at_home: Any) -> None:
-    result = run("list", "churn-risk", "--top", "3")
+    result = run("list", "churn-risk", "--capacity", "3", "--include-gone")
     assert result.exit_code == 0, result.output
     with Store(at_home.store_url) as store:
-        for score in store.page(limit=3)[1]:
-            assert score.customer_id in result.output
+        plan = Plan(capacity=3, include_gone=True)
+        for row in list_rows(store, at_home.settings, contact_list(store, at_home.settings, plan)):
+            assert row.customer_id in result.output
     assert "as of 1998-07-01, 90 days ahead" in result.output
 
 
 @pytest.mark.usefixtures("at_home")
 def test_the_list_as_csv_xlsx_and_json_is_the_same(tmp_path: Path) -> None:
     for suffix in ("csv", "xlsx"):
-        result = run("list", "churn-risk", "--min-risk", "0.2", "--top", "200", "--out", f"list.{suffix}", "--json", "list.json")
+        result = run("list", "churn-risk", "--min-risk", "0.2", "--capacity", "200", "--out", f"list.{suffix}", "--json", "list.json")
         assert result.exit_code == 0, result.output
         assert f"200 customers written to list.{suffix}" in result.output
     with (tmp_path / "list.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -110,7 +113,7 @@ def test_a_customer_in_words(at_home: Any) -> None:
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert 'there is no tier "gold"; did you mean "Gold"?' in refused("list", "churn-risk", "--tier", "gold")
     assert "from 0 to 1, found 40.0" in refused("list", "churn-risk", "--min-risk", "40")
-    assert ".csv or .xlsx" in refused("list", "churn-risk", "--out", "list.xls")
+    assert ".csv, .xlsx or .parquet" in refused("list", "churn-risk", "--out", "list.xls")
     assert 'written as .parquet or .pq, found "scores.csv"' in refused("score", "--out", "scores.csv")
     assert 'there is no customer "45"' in refused("explain", "45")
     assert "no settings file nowhere.yaml" in refused("explain", "45", "--config", "nowhere.yaml")
@@ -262,5 +265,5 @@ def test_a_day_that_is_none_is_refused_with_what_is_expected() -> None:
 
 
 @pytest.mark.usefixtures("at_home")
-def test_a_list_of_nobody_is_one_line() -> None:
-    assert run("list", "churn-risk", "--min-risk", "1").output == "No customer fits these filters.\n"
+def test_a_list_of_nobody_says_why() -> None:
+    assert run("list", "churn-risk", "--min-risk", "1").output.startswith("No customer fits these filters.\nContacts ")

@@ -229,9 +229,9 @@ def test_a_list_whose_run_is_gone_is_not_found(service: Any) -> None:
 
 def test_a_workbook_of_too_many_rows_is_refused(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.app.MAX_SHEET_ROWS", 5)
-    answer = service.get("/v1/lists/churn-risk.xlsx?top=6")
+    answer = service.get("/v1/lists/churn-risk.xlsx?capacity=6")
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "too_many_rows")
-    assert service.get("/v1/lists/churn-risk.xlsx?top=5").status_code == 200
+    assert service.get("/v1/lists/churn-risk.xlsx?capacity=5").status_code == 200
     assert (
         f"{MAX_SHEET_ROWS:,} customers"
         in openapi()["paths"]["/v1/lists/churn-risk.xlsx"]["get"]["responses"]["422"]["description"]

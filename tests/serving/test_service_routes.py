@@ -26,6 +26,7 @@ from serving.key_store import KeyStore
 from serving.keys import new_key
 from serving.predictions import wire
 from serving.scoring import Scoring, score
+from serving.spreadsheet_text import unguarded
 from serving.store import Store
 
 AS_OF = date(1998, 7, 1)
@@ -77,7 +78,7 @@ def test_a_forbidden_customer_is_as_unknown_as_one_that_there_is_not(serve: Any,
     record, secret = new_key("shop", created_at=datetime(2026, 1, 1, tzinfo=UTC), customers="01*")
     with KeyStore(environment.store_url) as keys:
         keys.create(record)
-    champion = SimpleNamespace(version="1", model=state.model)
+    champion = SimpleNamespace(version="1", model=state.model, metrics={})
     with serve(state.settings_path, environment, lambda _: champion) as service:
         service.wait_until(lambda: service.get("/readyz").status_code == 200)
         key = {"authorization": f"Bearer {secret}"}
@@ -303,14 +304,15 @@ def test_amounts_at_the_limit_and_long_histories_are_predicted(service: Any) -> 
 def test_pages_follow_each_other_through_the_whole_list(service: Any) -> None:
     seen, cursor = [], None
     while True:
-        page = service.get("/v1/lists/churn-risk", params={"limit": 1000, **({"cursor": cursor} if cursor else {})})
+        page = service.get("/v1/lists/churn-risk", params={"limit": 500, "include_gone": "true", **({"cursor": cursor} if cursor else {})})
         document = answers.ChurnRiskPage.model_validate(no_nan(page.text))
         seen += document.customers
         cursor = document.next_cursor
         if cursor is None:
             break
-    assert [row.rank for row in seen] == list(range(1, 2358))
-    assert document.total == len({row.customer_id for row in seen}) == 2357
+    left_out = sum(document.plan.left_out.model_dump().values())
+    assert [row.rank for row in seen] == list(range(1, 2358 - left_out))
+    assert document.total == document.plan.contacts == len({row.customer_id for row in seen}) > 500
     assert all(one.value_at_risk >= other.value_at_risk for one, other in pairwise(seen))
 
 
@@ -336,6 +338,15 @@ def test_the_list_can_be_filtered(service: Any) -> None:
         ("cursor=xyz", "query.cursor"),
         ("cursor=", "query.cursor"),
         ("top=5", "query.top"),
+        ("capacity=0", "query.capacity"),
+        ("include_gone=yes", "query.include_gone"),
+        ("save_rate=0", "query.save_rate"),
+        ("holdout=0.6", "query.holdout"),
+        ("holdout_seed=-1", "query.holdout_seed"),
+        ("min_value=-1", "query.min_value"),
+        ("budget_per_contact=1e13", "query.budget_per_contact"),
+        ("contact_day=2011-02-30", "query.contact_day"),
+        ("language=fr", "query.language"),
         ("tiers=Gold", "query.tiers"),
     ],
 )
@@ -349,15 +360,17 @@ def test_the_list_comes_as_csv(service: Any) -> None:
     assert response.headers["content-disposition"] == 'attachment; filename="churn-risk-1998-07-01.csv"'
     assert response.content.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
-    assert len(rows) == 118
+    whole = answers.ChurnRiskPage.model_validate(service.get("/v1/lists/churn-risk?tier=Platinum&limit=1000").json())
+    assert [unguarded(row["customer_id"]) for row in rows] == [row.customer_id for row in whole.customers]
+    assert len(rows) == whole.total > 50
     everyone = service.get("/v1/lists/churn-risk.csv").content.decode("utf-8-sig")
-    assert len(list(csv.reader(io.StringIO(everyone)))) == 2358
+    assert len(list(csv.reader(io.StringIO(everyone)))) == 1 + service.get("/v1/lists/churn-risk?limit=1").json()["total"]
     assert not any(line.lstrip('"').startswith("=") for line in everyone.splitlines())
 
 
 @pytest.mark.filterwarnings("ignore:.*extension is not supported:UserWarning")  # openpyxl, of data bars
 def test_the_list_comes_as_a_workbook(service: Any) -> None:
-    response = service.get("/v1/lists/churn-risk.xlsx?top=20")
+    response = service.get("/v1/lists/churn-risk.xlsx?capacity=20")
     assert response.headers["content-type"] == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     sheet = openpyxl.load_workbook(io.BytesIO(response.content)).worksheets[0]
     assert sheet.max_row == 21
@@ -366,7 +379,7 @@ def test_the_list_comes_as_a_workbook(service: Any) -> None:
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
 def test_files_refuse_what_pages_take(service: Any, suffix: str) -> None:
     assert fault(service.get(f"/v1/lists/churn-risk{suffix}?limit=5")) == (400, "invalid_request", ["query.limit"])
-    assert fault(service.get(f"/v1/lists/churn-risk{suffix}?top=0")) == (400, "invalid_request", ["query.top"])
+    assert fault(service.get(f"/v1/lists/churn-risk{suffix}?capacity=0")) == (400, "invalid_request", ["query.capacity"])
     assert fault(service.get(f"/v1/lists/churn-risk{suffix}?tier=Diamond")) == (400, "invalid_request", ["query.tier"])
 
 
@@ -458,11 +471,11 @@ def test_a_run_of_another_horizon_is_not_ready(serve: Any, state: Any) -> None:
 
 def test_a_run_by_another_model_brings_its_champion(serve: Any, state: Any, tmp_path: Path) -> None:
     environment = Environment.read({"FORETIER_HOME": str(tmp_path)})
-    champion = SimpleNamespace(version="1", model=state.model)
+    champion = SimpleNamespace(version="1", model=state.model, metrics={})
     with Store(environment.store_url) as store, serve(state.settings_path, environment, lambda _: champion) as service:
         score(state.orders, AS_OF, state.model, store, Scoring("1", state.run.created_at))
         service.wait_until(lambda: service.get("/readyz").status_code == 200)
-        champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=30))
+        champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=30), metrics={})
         score(state.orders, AS_OF, champion.model, store, Scoring("2", state.run.created_at))
         service.wait_until(lambda: service.get("/v1/model").json()["model_version"] == "2")
         service.wait_until(lambda: service.get("/v1/customers/0188").json()["model_version"] == "2")
