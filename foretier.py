@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from configs.command import Commands, ConfigFile, JsonFile, OrdersPath, console, read_settings, reported, write_json
-from serving.cli import WIDE_SCREEN, AsOf
+from serving.cli import AsOf
 from serving.cli import app as serving
+from serving.lists_cli import WIDE_SCREEN
 from training.cli import Until
 from training.cli import app as training
 

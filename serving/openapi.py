@@ -48,6 +48,7 @@ def openapi(offer: Offer = Offer()) -> dict[str, Any]:
     """Give the whole document; do not change it."""
     models = [(model, mode) for model, mode in _MODELS]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    definitions["$defs"]["CampaignRequest"]["properties"]["tiers"]["items"] = _tier(offer)
     paths: dict[str, dict[str, Any]] = {}
     for route, operation in _operations(offer).items():
         paths.setdefault(route.template, {})[route.method.lower()] = _with_security(route, operation, offer)
@@ -177,10 +178,13 @@ def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any)
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema, **more}
 
 
+def _tier(offer: Offer) -> dict[str, Any]:
+    return {"type": "string", "enum": list(offer.tiers)} if offer.tiers else {"type": "string"}
+
+
 def _tiers(offer: Offer) -> dict[str, Any]:
-    tier = {"type": "string", "enum": list(offer.tiers)} if offer.tiers else {"type": "string"}
     described = "Only these tiers, of those in the published run; may be given several times"
-    return _parameter("tier", described, {"type": "array", "items": tier, "maxItems": MAX_TIERS}, style="form", explode=True)
+    return _parameter("tier", described, {"type": "array", "items": _tier(offer), "maxItems": MAX_TIERS}, style="form", explode=True)
 
 
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
