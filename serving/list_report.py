@@ -25,7 +25,8 @@ def plan_table(of: ContactList, language: Language) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    shown = [name for name in _OF_THE_PLAN if name != "note_held_out" or of.plan.holdout > 0.0]
+    asked = {"note_held_out": of.plan.holdout > 0.0, "note_net_value": of.plan.budget_per_contact > 0.0}
+    shown = [name for name in _OF_THE_PLAN if asked.get(name, True)]
     for label, text in list_notes(of, LIST_WORDS[language], shown):
         table.add_row(label, text)
     return table

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from configs.language import Language
+from features.phrases import percent
 from serving.code_words import band_words, channel_words, movement_words, segment_words, stage_words
 from serving.exports import Column, Kind, Table
 from serving.list_words import LIST_WORDS, ListWords
@@ -104,9 +105,12 @@ def _facts(of: ContactList, words: ListWords) -> dict[str, Any]:
     left_out = asdict(outlook.left_out)
     return {
         **asdict(plan),
-        **left_out,
         **asdict(outlook),
-        "elsewhere": left_out["held_out"],
+        "left_out_words": words.between.join(text.format(left_out[name]) for name, text in words.left_out if left_out[name])
+        or words.nobody,
+        "save_percent": percent(plan.save_rate),
+        "min_percent": percent(plan.min_risk),
+        "max_percent": percent(plan.max_risk),
         "capacity": words.no_limit if plan.capacity is None else f"{plan.capacity:,}",
         "tiers": ", ".join(plan.tiers) or words.all_tiers,
         "as_of": terms.as_of.isoformat(),

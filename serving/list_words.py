@@ -57,6 +57,9 @@ class ListWords:
     note_in_vain: tuple[str, str]
     note_net_value: tuple[str, str]
     note_left_out: tuple[str, str]
+    left_out: tuple[tuple[str, str], ...]
+    between: str
+    nobody: str
     note_customers: tuple[str, str]
     note_model: tuple[str, str]
     note_run: tuple[str, str]
@@ -100,7 +103,7 @@ EN = ListWords(
     note_contact_day=("Contact from", "{contact_day}"),
     note_horizon=("Horizon", "{horizon_days} days, up to {horizon_end}"),
     note_tiers=("Tiers", "{tiers}"),
-    note_risk=("Churn risk from, to", "{min_risk:.0%} to {max_risk:.0%}"),
+    note_risk=("Churn risk from, to", "{min_percent} to {max_percent}"),
     note_min_value=("Least predicted value", "{min_value:,.2f} {currency}"),
     note_capacity=("Capacity", "{capacity}"),
     note_budget=("Budget per contact", "{budget_per_contact:,.2f} {currency}: nobody of whom less is expected to be saved"),
@@ -111,7 +114,7 @@ EN = ListWords(
     ),
     note_saved=(
         "Expected to be saved",
-        "{customers_saved:,.1f} customers worth {value_saved:,.2f} {currency}, if a contact keeps {save_rate:.0%} of those who would leave",
+        "{customers_saved:,.1f} customers worth {value_saved:,.2f} {currency}, if a contact keeps {save_percent} of those who would leave",
     ),
     note_in_vain=(
         "Contacted in vain",
@@ -119,13 +122,19 @@ EN = ListWords(
     ),
     note_net_value=(
         "Cost, net value",
-        "{cost:,.2f} {currency} for all contacts; {net_value:,.2f} {currency} remain of what is saved",
+        "{cost:,.2f} {currency} for all contacts; {net_value:,.2f} {currency} of what is saved remain",
     ),
-    note_left_out=(
-        "Left out",
-        "{gone:,} already gone, {below_min_value:,} below the least value, {not_worth_the_budget:,} not worth the budget, {contact_cap:,} "
-        "contacted often enough, {elsewhere:,} held out by a running campaign, {suppressed:,} suppressed",
+    note_left_out=("Left out", "{left_out_words}"),
+    left_out=(
+        ("gone", "{:,} already gone"),
+        ("below_min_value", "{:,} below the least value"),
+        ("not_worth_the_budget", "{:,} not worth the budget"),
+        ("contact_cap", "{:,} contacted often enough"),
+        ("held_out", "{:,} held out by a running campaign"),
+        ("suppressed", "{:,} suppressed"),
     ),
+    between=", ",
+    nobody="nobody",
     note_customers=("Customers scored", "{customers:,}"),
     note_model=("Model", "version {model_version}, grade {grade}"),
     note_run=("Scoring run", "{run_id}, written {created}"),
@@ -179,7 +188,7 @@ ZH = ListWords(
     note_contact_day=("触达起始日", "{contact_day}"),
     note_horizon=("预测期", "{horizon_days} 天，至 {horizon_end}"),
     note_tiers=("等级", "{tiers}"),
-    note_risk=("流失风险范围", "{min_risk:.0%} 至 {max_risk:.0%}"),
+    note_risk=("流失风险范围", "{min_percent} 至 {max_percent}"),
     note_min_value=("预测价值下限", "{min_value:,.2f} {currency}"),
     note_capacity=("可触达人数", "{capacity}"),
     note_budget=("每次触达预算", "{budget_per_contact:,.2f} {currency}：预计挽回低于此数的客户不列入"),
@@ -187,15 +196,21 @@ ZH = ListWords(
     note_held_out=("对照组", "另有 {held_out:,} 人随机抽出不触达，用于衡量效果，不在名单内"),
     note_saved=(
         "预计挽回",
-        "{customers_saved:,.1f} 位客户，价值 {value_saved:,.2f} {currency}（假设触达能留住 {save_rate:.0%} 的将流失客户）",
+        "{customers_saved:,.1f} 位客户，价值 {value_saved:,.2f} {currency}（假设触达能留住 {save_percent} 的将流失客户）",
     ),
     note_in_vain=("无效触达", "{in_vain:,.1f} 人：{would_stay:,.1f} 人本来就会留下，{leave_all_the_same:,.1f} 人仍会流失"),
     note_net_value=("成本与净值", "全部触达成本 {cost:,.2f} {currency}；扣除后净挽回 {net_value:,.2f} {currency}"),
-    note_left_out=(
-        "未列入",
-        "已流失 {gone:,} 人，低于价值下限 {below_min_value:,} 人，不值得预算 {not_worth_the_budget:,} 人，已达触达上限 {contact_cap:,} 人，"
-        "在进行中活动的对照组 {elsewhere:,} 人，免打扰 {suppressed:,} 人",
+    note_left_out=("未列入", "{left_out_words}"),
+    left_out=(
+        ("gone", "已流失 {:,} 人"),
+        ("below_min_value", "低于价值下限 {:,} 人"),
+        ("not_worth_the_budget", "不值得预算 {:,} 人"),
+        ("contact_cap", "已达触达上限 {:,} 人"),
+        ("held_out", "进行中活动的对照组 {:,} 人"),
+        ("suppressed", "免打扰 {:,} 人"),
     ),
+    between="，",
+    nobody="无",
     note_customers=("已评分客户", "{customers:,}"),
     note_model=("模型", "版本 {model_version}，评级 {grade}"),
     note_run=("评分批次", "{run_id}，写于 {created}"),

@@ -148,7 +148,7 @@ def churn_risk(
         else:
             first = list(islice(list_rows(store, settings, of), SHOWN_ROWS))
             screen.print(churn_risk_table(of.run, first, wide=screen.width >= WIDE_SCREEN, language=settings.language))
-        screen.print(plan_table(of, settings.language))
+        screen.print("", plan_table(of, settings.language), sep="\n")
         if save is not None:
             saved = save_campaign(store, of, save, at=datetime.now(UTC))
             screen.print(
@@ -251,7 +251,7 @@ def _given_ids(customer_ids: list[str] | None, ids_file: Path | None) -> list[st
 
 
 def _until_words(day: date | None) -> str:
-    return "for good" if day is None else f"before {day}"
+    return "any more" if day is None else f"before {day}"
 
 
 def _told(json_file: Path | None, data: dict[str, object], sentence: str) -> None:
