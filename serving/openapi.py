@@ -184,7 +184,9 @@ def _tier(offer: Offer) -> dict[str, Any]:
 
 def _tiers(offer: Offer) -> dict[str, Any]:
     described = "Only these tiers, of those in the published run; may be given several times"
-    return _parameter("tier", described, {"type": "array", "items": _tier(offer), "maxItems": MAX_TIERS}, style="form", explode=True)
+    return _parameter(
+        "tier", described, {"type": "array", "items": _tier(offer), "maxItems": MAX_TIERS}, style="form", explode=True
+    )
 
 
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}

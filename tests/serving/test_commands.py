@@ -66,7 +66,9 @@ def test_the_list_on_the_screen(at_home: Any) -> None:
 @pytest.mark.usefixtures("at_home")
 def test_the_list_as_csv_xlsx_and_json_is_the_same(tmp_path: Path) -> None:
     for suffix in ("csv", "xlsx"):
-        result = run("list", "churn-risk", "--min-risk", "0.2", "--capacity", "200", "--out", f"list.{suffix}", "--json", "list.json")
+        result = run(
+            "list", "churn-risk", "--min-risk", "0.2", "--capacity", "200", "--out", f"list.{suffix}", "--json", "list.json"
+        )
         assert result.exit_code == 0, result.output
         assert f"200 customers written to list.{suffix}" in result.output
     with (tmp_path / "list.csv").open(encoding="utf-8-sig", newline="") as file:

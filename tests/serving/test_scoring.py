@@ -79,9 +79,7 @@ def test_a_customer_alone_is_scored_as_among_others(state: Any, scores: dict[str
         orders = state.orders.filter(nw.col("customer_id") == customer_id)
         features = feature_frame(orders, day_number(state.run.terms.as_of))
         [alone] = customer_scores(features, *predictions_and_drivers(state.model, features, state.run.terms))
-        assert replace(alone, drivers="") == replace(
-            scores[customer_id], drivers="", tier_since_day=None, order_history=None
-        )
+        assert replace(alone, drivers="") == replace(scores[customer_id], drivers="", tier_since_day=None, order_history=None)
 
 
 def test_average_and_effects_are_the_prediction(state: Any, scores: dict[str, CustomerScore]) -> None:

@@ -304,7 +304,9 @@ def test_amounts_at_the_limit_and_long_histories_are_predicted(service: Any) -> 
 def test_pages_follow_each_other_through_the_whole_list(service: Any) -> None:
     seen, cursor = [], None
     while True:
-        page = service.get("/v1/lists/churn-risk", params={"limit": 500, "include_gone": "true", **({"cursor": cursor} if cursor else {})})
+        page = service.get(
+            "/v1/lists/churn-risk", params={"limit": 500, "include_gone": "true", **({"cursor": cursor} if cursor else {})}
+        )
         document = answers.ChurnRiskPage.model_validate(no_nan(page.text))
         seen += document.customers
         cursor = document.next_cursor
