@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from configs.errors import NotFoundError
 from serving import request_scoring, routes
+from serving.changes_query import CHANGES_PAGED, changes_document, changes_query
 from serving.docs_page import DOCS_HEADERS, docs_page
 from serving.exports import Table, csv_chunks, xlsx_bytes
 from serving.guard import Asked, Handler
@@ -44,6 +45,7 @@ class Api:
             routes.CHURN_RISK: self.churn_risk,
             routes.CHURN_RISK_CSV: self.churn_risk_csv,
             routes.CHURN_RISK_XLSX: self.churn_risk_xlsx,
+            routes.CHANGES: self.changes,
             routes.TIERS: self.tiers,
             routes.MODEL: self.model,
             routes.LIVE: self.alive,
@@ -124,6 +126,12 @@ class Api:
         with _query_faults(query, run):
             _, rows = await self._live.read_list(lambda: churn_risk_rows(store, settings, query.filters, top=query.top, run=run))
         return list_table(run, query.filters, rows)
+
+    async def changes(self, asked: Asked) -> Response:
+        """One page of what changed since the scoring run before."""
+        query = changes_query(asked.query(CHANGES_PAGED))
+        settings, store, run = self._live.settings(), self._live.store(), self._live.run()
+        return await self._live.read_list(lambda: json_response(changes_document(store, settings, query, run)))
 
     async def tiers(self, asked: Asked) -> Response:
         """The tiers of the published run."""

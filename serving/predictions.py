@@ -20,6 +20,7 @@ import numpy.typing as npt
 import orjson
 
 from configs.days import date_of, day_number
+from configs.language import Language
 from features.catalog import CATALOG, GROUPS, Feature
 from features.phrases import money
 from models.columns import Columns, columns_of
@@ -297,6 +298,11 @@ def _iso(day: float | None) -> str | None:
 def _day(day: float) -> date:
     """The day that a number of days since 1970-01-01 falls in; far future days are the last one that a date can be."""
     return date_of(min(math.floor(day), _LAST_DAY))
+
+
+def driver_phrase(group: str, value: float | None, currency: str, language: Language = "en") -> str:  # noqa: ARG001
+    """Say the customer's value of a driver group's headline feature as a fact."""
+    return _phrase(group, value, currency)
 
 
 @lru_cache(maxsize=1 << 12)

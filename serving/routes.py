@@ -31,6 +31,7 @@ PREDICTIONS = Route("POST", "/v1/predictions", "predict")
 CHURN_RISK = Route("GET", "/v1/lists/churn-risk", "lists")
 CHURN_RISK_CSV = Route("GET", "/v1/lists/churn-risk.csv", "lists")
 CHURN_RISK_XLSX = Route("GET", "/v1/lists/churn-risk.xlsx", "lists")
+CHANGES = Route("GET", "/v1/changes", "lists")
 TIERS = Route("GET", "/v1/tiers", "read")
 MODEL = Route("GET", "/v1/model", "read")
 LIVE = Route("GET", "/livez")
@@ -41,7 +42,7 @@ DOCS = Route("GET", "/docs")
 HOME = Route("GET", "/")
 
 ROUTES = (
-    CUSTOMER, PREDICTIONS, CHURN_RISK, CHURN_RISK_CSV, CHURN_RISK_XLSX, TIERS, MODEL,
+    CUSTOMER, PREDICTIONS, CHURN_RISK, CHURN_RISK_CSV, CHURN_RISK_XLSX, CHANGES, TIERS, MODEL,
     LIVE, READY, METRICS, OPENAPI, DOCS, HOME,
 )  # fmt: skip
 

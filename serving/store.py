@@ -19,15 +19,25 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from configs.errors import NotFoundError
+from configs.settings import ChangeKind
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
+from serving.store_changes import (
+    Changed,
+    ChangePosition,
+    ChangeRules,
+    TierPair,
+    Wanted,
+    changed_customers,
+    changed_number,
+    tier_pairs,
+)
 from serving.store_engine import opened, store_address, store_errors
 from serving.store_lookup import Lookups
-from serving.store_moves import TierPair, moved_customers, tier_pairs
 from serving.store_runs import ScoringRun, complete_runs, find_run, run_to_read
 from serving.store_tables import customer_scores, metadata
 from serving.store_writer import MAX_ID_BYTES, RunWriter, storable, writing
 
-__all__ = ["MAX_ID_BYTES", "Position", "RunWriter", "ScoringRun", "Store", "storable"]
+__all__ = ["MAX_ID_BYTES", "ChangePosition", "Changed", "Position", "RunWriter", "ScoringRun", "Store", "Wanted", "storable"]
 
 COUNTS_KEPT = 1_000
 
@@ -52,6 +62,8 @@ class Store:
         self._engine = opened(self._address, metadata, answer_seconds)
         self._lookups = Lookups(self._engine)
         self._matching = lru_cache(COUNTS_KEPT)(self._count)
+        self._tier_pairs = lru_cache(COUNTS_KEPT)(self._count_pairs)
+        self._changed = lru_cache(COUNTS_KEPT)(self._count_changed)
 
     def __enter__(self) -> Self:
         """Close the connections at the end of the block."""
@@ -166,15 +178,39 @@ class Store:
             rows = connection.execute(query.where(customer_scores.c.run_id == run_id, *bounds))
             return [tuple(row) for row in rows]
 
-    def tier_pairs(self, before: int, after: int) -> tuple[TierPair, ...]:
-        """Count the customers of two runs by their tiers in both."""
-        with self._reading() as connection:
-            return tier_pairs(connection, before, after)
+    def tier_pairs(self, rules: ChangeRules) -> tuple[tuple[TierPair, ...], dict[ChangeKind, int]]:
+        """Count the customers of two runs by their tiers in both, and by kind of change; counted once, as runs do not change."""
+        return self._tier_pairs(rules)
 
-    def moved_customers(self, before: int, after: int, top: int | None = None) -> Iterator[tuple[CustomerScore, CustomerScore]]:
-        """Read the customers whose tier differs between two runs, as (before, after), largest change of value first."""
+    def _count_pairs(self, rules: ChangeRules) -> tuple[tuple[TierPair, ...], dict[ChangeKind, int]]:
+        with self._reading_both(rules) as connection:
+            return tier_pairs(connection, rules)
+
+    def changed(self, rules: ChangeRules, wanted: Wanted) -> int:
+        """Count the customers who changed between two runs in what is wanted; counted once."""
+        return self._changed(rules, wanted)
+
+    def _count_changed(self, rules: ChangeRules, wanted: Wanted) -> int:
+        with self._reading_both(rules) as connection:
+            return changed_number(connection, rules, wanted)
+
+    def changed_customers(
+        self, rules: ChangeRules, wanted: Wanted, *, limit: int | None = None, after: ChangePosition | None = None
+    ) -> Iterator[Changed]:
+        """Read who changed between two runs, the largest change of value first: up to ``limit`` of them after ``after``.
+
+        Raises NotFoundError: a run is no longer kept.
+        """
+        with self._reading_both(rules) as connection:
+            yield from changed_customers(connection, rules, wanted, limit, after)
+
+    @contextmanager
+    def _reading_both(self, rules: ChangeRules) -> Iterator[sa.Connection]:
+        """One view in which both runs are whole."""
         with self._reading() as connection:
-            yield from moved_customers(connection, before, after, top)
+            for run_id in (rules.before, rules.after):
+                run_to_read(connection, run_id)
+            yield connection
 
     def columns(self, run_id: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
         """Give these columns of all customers of a complete run, in any order; nothing where it is no longer kept."""
