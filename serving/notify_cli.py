@@ -55,12 +55,12 @@ def notify(
 
 def _receiver(webhook: Webhook, environment: Environment) -> Receiver:
     from configs.errors import SettingsError
-    from serving.webhook import Receiver, secret_key
+    from serving.webhook import Receiver, secret_keys
 
     if webhook.url is None:
         raise SettingsError("webhook.url is not set: give the address that is to be told of changes, such as https://HOST/PATH")
-    key = secret_key(environment.webhook_secret)
-    return Receiver(webhook.url, key, webhook.timeout_seconds, webhook.attempts)
+    keys = secret_keys(environment.webhook_secret)
+    return Receiver(webhook.url, keys, webhook.timeout_seconds, webhook.attempts)
 
 
 def _told(one: Delivery) -> dict[str, Any]:

@@ -8,11 +8,10 @@ timestamp is that of the attempt. Neither errors nor logs hold the secret, a cus
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,10 +38,10 @@ REQUEST_TIMEOUT, GONE, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 410, 429, 500
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where events are sent to. ``secret`` is the key itself, decoded; ``attempts``: how often one event is tried at most."""
+    """Where events are sent to. ``keys`` are the secrets, decoded; ``attempts``: how often one event is tried at most."""
 
     url: str
-    secret: bytes
+    keys: tuple[bytes, ...]
     timeout_seconds: float
     attempts: int
 
@@ -71,21 +70,29 @@ class Outcome:
     problem: str = ""
 
 
-def secret_key(text: str | None) -> bytes:
-    """Decode a secret of the environment. Raises SettingsError, which does not repeat it: there is none, or it is none."""
+def secret_keys(text: str | None) -> tuple[bytes, ...]:
+    """Decode the secrets of the environment, separated by blanks: the new and the old one, while a receiver changes over.
+
+    Raises SettingsError, which does not repeat them: there is none, or one is none.
+    """
     wanted = (
         f"{SECRET_PREFIX} and {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} random bytes in base64, such as the output of: "
         f'echo "{SECRET_PREFIX}$(openssl rand -base64 32)"'
     )
-    if not text:
+    if text is None or not text.strip():
         raise SettingsError(f"webhooks are signed, and FORETIER_WEBHOOK_SECRET is not set; expected {wanted}")
-    try:
-        key = base64.b64decode(text.strip().removeprefix(SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not text.strip().startswith(SECRET_PREFIX) or not FEWEST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
+    keys = tuple(_key(one) for one in text.split())
+    if not all(FEWEST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES for key in keys):
         raise SettingsError(f"FORETIER_WEBHOOK_SECRET is no webhook secret; expected {wanted}")
-    return key
+    return keys
+
+
+def _key(secret: str) -> bytes:
+    """Decode one secret; nothing where it is none."""
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True) if secret.startswith(SECRET_PREFIX) else b""
+    except ValueError:
+        return b""
 
 
 def event_id(body: bytes) -> str:
@@ -97,10 +104,10 @@ def event_id(body: bytes) -> str:
     return f"msg_{hashlib.sha256(body).hexdigest()[:32]}"
 
 
-def signature(key: bytes, identifier: str, timestamp: int, body: bytes) -> str:
-    """Give the value of ``webhook-signature``; ``timestamp`` in whole seconds since 1970-01-01 UTC."""
+def signatures(keys: Sequence[bytes], identifier: str, timestamp: int, body: bytes) -> str:
+    """Give the value of ``webhook-signature``, one for each key; ``timestamp`` in whole seconds since 1970-01-01 UTC."""
     signed = f"{identifier}.{timestamp}.".encode() + body
-    return f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}"
+    return " ".join(f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}" for key in keys)
 
 
 def wait_seconds(identifier: str, attempt: int) -> float:
@@ -157,7 +164,7 @@ def _post(identifier: str, body: bytes, to: Receiver, time: Time) -> httpx.Respo
         "user-agent": f"foretier/{__version__}",
         "webhook-id": identifier,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(to.secret, identifier, timestamp, body),
+        "webhook-signature": signatures(to.keys, identifier, timestamp, body),
     }
     # A proxy of the environment would get what goes to this machine in clear; of TLS it sees nothing.
     client = httpx.Client(timeout=to.timeout_seconds, follow_redirects=False, trust_env=not is_this_machine(to.url))

@@ -101,7 +101,7 @@ ORDER BY change DESC, customer_id
 """Of the definitions in docs/commands.md, in another engine's words."""
 
 
-def by_sql(store: Store, compared: Comparison, wanted: Wanted = Wanted()) -> list[tuple[Any, ...]]:
+def by_sql(store: Store, compared: Comparison, wanted: Wanted) -> list[tuple[Any, ...]]:
     engine = duckdb.connect()
     engine.register("run_before", frame(store, compared.before))
     engine.register("run_after", frame(store, compared.after))
@@ -138,9 +138,7 @@ def test_counts_are_those_of_the_rows(store: Store, compared: Comparison) -> Non
     assert compared.moved == compared.counts["upgraded"] + compared.counts["downgraded"]
 
 
-def test_pages_are_the_whole_list_of_the_same_two_runs(
-    store: Store, compared: Comparison, make_scores: MakeScores, publish: Publish
-) -> None:
+def test_pages_are_the_whole_list_of_the_same_two_runs(store: Store, compared: Comparison, make_scores: MakeScores) -> None:
     whole, rows, cursor = list(changes(store, compared)), [], None
     while True:
         page = changes_page(store, BANDS, Wanted(), limit=37, cursor=cursor)
@@ -227,8 +225,10 @@ def customer(score: CustomerScore, **changes: Any) -> CustomerScore:
                 "predicted_value": 2.0,
             },
             "3",
-            "No order since 2011-05-01; spent 120 GBP in the last 365 days: takes 60 GBP; ordered 9 days ago: adds 1 point to the "
-            "churn risk",
+            (
+                "No order since 2011-05-01; spent 120 GBP in the last 365 days: takes 60 GBP; "
+                "ordered 9 days ago: adds 1 point to the churn risk"
+            ),
         ),
         (
             {"lifecycle_stage": "lost"},
@@ -317,7 +317,7 @@ def test_runs_that_cannot_be_compared_are_refused(store: Store, make_scores: Mak
         ({"tier": "Diamond"}, {"tier": "Gold"}),  # there is no such tier any more
     ],
 )
-def test_what_is_no_change(store: Store, make_scores: MakeScores, publish: Publish, was: Any, now: Any) -> None:
+def test_what_is_no_change(store: Store, make_scores: MakeScores, was: Any, now: Any) -> None:
     [score] = make_scores(["1"])
     with store.writing(replace(LATER, as_of=date(2011, 6, 12)), tier_names=("Diamond", *TIERS), created_at=CREATED) as writer:
         writer.add([customer(score, **was)])
