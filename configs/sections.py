@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from configs.change_kinds import CHANGE_KINDS, ChangeKind
 from configs.webhook_address import check_webhook_address
 
 # Strict: YAML's true would else be the number 1, and a quoted number would be one too.
@@ -245,11 +246,6 @@ class Serving(Section):
                 f'"{odd[0]}" is no host name: write it as in a URL, without scheme, port or *, such as scores.shop.example'
             )
         return lowered
-
-
-ChangeKind = Literal["newly_at_risk", "upgraded", "downgraded", "won_back"]
-CHANGE_KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
-"""How a customer can have changed between two scoring runs; one customer may have changed in several ways."""
 
 
 class Webhook(Section):

@@ -20,9 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from configs.errors import SettingsError, nearest
 from configs.sections import (
     BUILT_IN_REASONS,
-    CHANGE_KINDS,
     DEFAULT_PLAYBOOK,
-    ChangeKind,
     Cleaning,
     Columns,
     Csv,
@@ -46,11 +44,9 @@ from configs.webhook_address import webhook_host
 
 __all__ = [
     "BUILT_IN_REASONS",
-    "CHANGE_KINDS",
     "DEFAULT_FILE",
     "DEFAULT_PLAYBOOK",
     "HORIZON_CHOICES",
-    "ChangeKind",
     "Cleaning",
     "Columns",
     "Csv",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from configs.settings import ChangeKind
+from configs.change_kinds import ChangeKind
 from serving.refusal import Code
 
 Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from configs.change_kinds import ChangeKind
 from configs.language import Language
-from configs.settings import ChangeKind
 
 
 @dataclass(frozen=True)

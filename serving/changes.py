@@ -12,10 +12,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from configs.change_kinds import CHANGE_KINDS, ChangeKind
 from configs.days import day_number
 from configs.errors import NotFoundError, SettingsError, nearest
 from configs.language import Language
-from configs.settings import CHANGE_KINDS, ChangeKind
 from serving.change_reasons import reason
 from serving.store import MAX_ID_BYTES, Changed, ChangePosition, ScoringRun, Store, Wanted
 from serving.store_changes import ChangeRules, TierPair

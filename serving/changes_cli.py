@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from configs.change_kinds import CHANGE_KINDS
 from configs.command import ConfigFile, JsonFile, console, read_settings, reported, write_json_list
-from configs.sections import CHANGE_KINDS
 
 SHOWN_ROWS = 20
 WIDE_SCREEN = 110

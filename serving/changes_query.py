@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from configs.change_kinds import CHANGE_KINDS
 from configs.errors import NotFoundError, SettingsError, nearest
-from configs.settings import CHANGE_KINDS, Settings
+from configs.settings import Settings
 from serving.changes import CURSOR, ChangesPage, changes_page
 from serving.changes_table import wire_changes_page
 from serving.list_query import list_query

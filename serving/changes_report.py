@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from configs.change_kinds import CHANGE_KINDS
 from configs.command import one_line
 from configs.language import Language
-from configs.settings import CHANGE_KINDS
 from serving.change_words import CHANGE_WORDS, ChangeWords
 from serving.changes import Change, Comparison
 

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from configs.settings import CHANGE_KINDS, Serving
+from configs.change_kinds import CHANGE_KINDS
+from configs.settings import Serving
 from serving import answers, routes, schemas
 from serving.changes import CURSOR as CHANGES_CURSOR
 from serving.changes_query import MAX_KINDS

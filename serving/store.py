@@ -18,8 +18,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from configs.change_kinds import ChangeKind
 from configs.errors import NotFoundError
-from configs.settings import ChangeKind
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
 from serving.store_changes import (
     Changed,

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from configs.settings import CHANGE_KINDS, ChangeKind
+from configs.change_kinds import CHANGE_KINDS, ChangeKind
 from serving.predictions import SCORE_COLUMNS, CustomerScore
 from serving.store_tables import customer_scores
 

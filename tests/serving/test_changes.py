@@ -16,9 +16,10 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from configs.change_kinds import CHANGE_KINDS
 from configs.days import day_number
 from configs.errors import NotFoundError, SettingsError
-from configs.settings import CHANGE_KINDS, Scoring
+from configs.settings import Scoring
 from serving.change_words import CHANGE_WORDS
 from serving.changes import CURSOR, Change, Comparison, changes, changes_page, check_wanted, compare
 from serving.changes_table import change_columns, changes_table, wire_change, wire_changes_page, wire_comparison

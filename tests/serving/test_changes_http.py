@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from configs.settings import CHANGE_KINDS, Environment
+from configs.change_kinds import CHANGE_KINDS
+from configs.settings import Environment
 from serving import answers
 from serving.changes import changes, compare
 from serving.changes_table import wire_change

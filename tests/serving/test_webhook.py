@@ -27,8 +27,9 @@ import pytest
 import yaml
 from standardwebhooks import Webhook
 
+from configs.change_kinds import CHANGE_KINDS
 from configs.errors import DeliveryError, SettingsError
-from configs.settings import CHANGE_KINDS, Scoring
+from configs.settings import Scoring
 from serving.changes import Comparison, changes, compare
 from serving.changes_table import wire_change
 from serving.predictions import CustomerScore, Terms
