@@ -13,6 +13,7 @@
     ├── BundleError               a model bundle is missing, damaged or made for something else
     ├── RegistryError             the model registry has no such model, or cannot be reached
     ├── StoreError                the score store cannot be used
+    ├── DeliveryError             a webhook was not taken by its receiver
     └── NotFoundError             there is no such customer, scoring run, tier, list or API key
 
 Every message says what was found, what was expected, where (at most five examples) and what to do.
@@ -67,6 +68,10 @@ class RegistryError(ForetierError):
 
 class StoreError(ForetierError):
     """The score store cannot be used."""
+
+
+class DeliveryError(ForetierError):
+    """A webhook was not taken by its receiver."""
 
 
 class NotFoundError(ForetierError):

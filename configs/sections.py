@@ -10,6 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from configs.change_kinds import CHANGE_KINDS, ChangeKind
+from configs.webhook_address import check_webhook_address
+
 # Strict: YAML's true would else be the number 1, and a quoted number would be one too.
 Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 Days = Annotated[int, Field(strict=True, ge=1, le=36500)]
@@ -263,3 +266,24 @@ class Serving(Section):
                 f'"{odd[0]}" is no host name: write it as in a URL, without scheme, port or *, such as scores.shop.example'
             )
         return lowered
+
+
+class Webhook(Section):
+    """Where the changes between two scoring runs are sent to, which of them, and how long it is tried."""
+
+    url: Annotated[str, Field(max_length=2000)] | None = None
+    timeout_seconds: Seconds = 10.0
+    attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 6
+    kinds: Annotated[tuple[ChangeKind, ...], Field(min_length=1)] = CHANGE_KINDS
+
+    @field_validator("url")
+    @classmethod
+    def _nothing_goes_in_clear(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_webhook_address(url)
+        return url
+
+    @field_validator("kinds")
+    @classmethod
+    def _each_kind_once(cls, kinds: tuple[ChangeKind, ...]) -> tuple[ChangeKind, ...]:
+        return tuple(kind for kind in CHANGE_KINDS if kind in kinds)

@@ -39,7 +39,9 @@ from configs.sections import (
     TierPareto,
     TierShares,
     Training,
+    Webhook,
 )
+from configs.webhook_address import webhook_host
 
 __all__ = [
     "BUILT_IN_REASONS",
@@ -60,6 +62,7 @@ __all__ = [
     "TierPareto",
     "TierShares",
     "Training",
+    "Webhook",
     "load_settings",
     "parse_settings",
     "settings_file",
@@ -99,6 +102,7 @@ class Settings(Section):
     gate: Gate = Gate()
     scoring: Scoring = Scoring()
     serving: Serving = Serving()
+    webhook: Webhook = Webhook()
 
     @model_validator(mode="before")
     @classmethod
@@ -144,12 +148,14 @@ class Settings(Section):
         return attributes
 
     def without_secrets(self) -> dict[str, Any]:
-        """Plain values for logs and bundles: all keys, the password of a database address left out."""
+        """Plain values for logs and bundles: all keys; of addresses no password, of the webhook the host alone."""
         plain = self.model_dump(mode="json")
         if self.source.url is not None:
             from configs.addresses import without_password
 
             plain["source"]["url"] = without_password(self.source.url)
+        if self.webhook.url is not None:  # its path may be as good as a password
+            plain["webhook"]["url"] = webhook_host(self.webhook.url)
         return plain
 
     def playbook_in(self, language: Language | None) -> Playbook:
@@ -176,16 +182,21 @@ class Environment(Section):
     home: Path
     store_url: str = Field(repr=False)
     tracking_url: str = Field(repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
-        """Read ``FORETIER_HOME``, ``FORETIER_STORE_URL`` and ``MLFLOW_TRACKING_URI``; unset ones live in the home folder."""
+        """Read ``FORETIER_HOME``, ``FORETIER_STORE_URL``, ``MLFLOW_TRACKING_URI`` and ``FORETIER_WEBHOOK_SECRET``.
+
+        Addresses that are not set lie in the home folder; without a secret there is none.
+        """
         variables = os.environ if variables is None else variables
         home = Path(variables.get("FORETIER_HOME") or ".foretier").absolute()
         return cls(
             home=home,
             store_url=variables.get("FORETIER_STORE_URL") or f"sqlite:///{home / 'scores.db'}",
             tracking_url=variables.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+            webhook_secret=variables.get("FORETIER_WEBHOOK_SECRET") or None,
         )
 
 
@@ -297,7 +308,7 @@ def _location(parts: tuple[str | int, ...]) -> list[str]:
 
 
 def _found(fault: Any) -> str:
-    found = fault.get("input")
+    found = None if fault["loc"][-1:] == ("url",) else fault.get("input")  # an address may hold a secret
     return f" (found {found!r})" if isinstance(found, str | int | float | bool) else ""
 
 
@@ -306,7 +317,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
         (): Settings, ("source",): Source, ("source", "csv"): Csv, ("columns",): Columns, ("cleaning",): Cleaning,
         ("tiers", "shares"): TierShares, ("tiers", "limits"): TierLimits, ("tiers", "pareto"): TierPareto,
         ("lifecycle",): Lifecycle, ("training",): Training, ("gate",): Gate, ("scoring",): Scoring,
-        ("lists",): Lists, ("serving",): Serving,
+        ("lists",): Lists, ("serving",): Serving, ("webhook",): Webhook,
     }  # fmt: skip
     section = Play if location[:1] == ("playbook",) else sections.get(location)
     return list(section.model_fields) if section else []

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from configs.change_kinds import ChangeKind
 from configs.playbook import Channel
 from serving.refusal import Code
 
@@ -229,6 +230,72 @@ class ChurnRiskPage(_Terms):
     total: int = Field(description="Customers of the whole list.")
     plan: ListPlan
     customers: _Rows
+    next_cursor: str | None = Field(description="Ask again with it for the next page; null on the last.")
+
+
+class ChangeRun(_Terms):
+    """One of two runs that are compared."""
+
+    scoring_run: int
+
+
+class ChangeCounts(_Answer):
+    """How many customers changed in each way; one customer may have changed in several."""
+
+    newly_at_risk: int = Field(description="The churn risk rose into the highest band of the settings.")
+    upgraded: int
+    downgraded: int
+    won_back: int = Field(description="Were dormant or lost, have ordered since, and are active again.")
+
+
+class TierChange(_Answer):
+    """How many customers of one tier are in another; values are sums.
+
+    ``tier_before`` is null for customers whom the earlier run did not know, ``tier`` for those whom the later does not.
+    """
+
+    tier_before: str | None
+    tier: str | None
+    customers: int
+    value_before: float
+    value: float
+
+
+class ChangedCustomer(_Answer):
+    """One customer who changed, as of both runs."""
+
+    customer_id: str
+    kinds: list[ChangeKind]
+    tier_before: str
+    tier: str
+    churn_risk_before: Share
+    churn_risk: Share
+    predicted_value_before: float
+    predicted_value: float
+    lifecycle_stage_before: Stage
+    lifecycle_stage: Stage
+    reason: str
+
+
+class ChangesPage(_Answer):
+    """One page of what changed between two scoring runs. All pages that follow each other by cursor are of the same two.
+
+    What stands above the customers is of both runs as a whole, whatever was asked for; ``total`` is of what was.
+    """
+
+    from_run: ChangeRun = Field(alias="from", description="The earlier run.")
+    to_run: ChangeRun = Field(alias="to", description="The later run.")
+    stayed: int = Field(description="Customers of both runs who are in the tier they had.")
+    moved: int = Field(description="Customers of both runs who are in another tier.")
+    held: int = Field(description="Customers who are kept in another tier than their value alone would give.")
+    new_customers: int = Field(description="Customers whom only the later run knows.")
+    gone_customers: int = Field(description="Customers whom only the earlier run knows.")
+    counts: ChangeCounts
+    movement: list[TierChange] = Field(description="Cells without a customer are left out.")
+    kinds: list[ChangeKind] = Field(description="The kinds asked for; empty for all.")
+    tiers: list[str] = Field(description="The tiers asked for, before or now; empty for all.")
+    total: int = Field(description="Customers of all pages.")
+    customers: list[ChangedCustomer] = Field(description="The largest change of predicted value first.")
     next_cursor: str | None = Field(description="Ask again with it for the next page; null on the last.")
 
 

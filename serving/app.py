@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from configs.errors import NotFoundError
 from serving import request_scoring, routes
+from serving.changes_query import CHANGES_PAGED, changes_document, changes_query
 from serving.docs_page import DOCS_HEADERS, docs_page
 from serving.guard import Asked, Handler
 from serving.list_api import LANGUAGE, ListApi
@@ -41,6 +42,7 @@ class Api:
             routes.CUSTOMER: self.customer,
             routes.PREDICTIONS: self.predictions,
             routes.ORDERS: self.orders,
+            routes.CHANGES: self.changes,
             routes.TIERS: self.tiers,
             routes.MODEL: self.model,
             routes.LIVE: self.alive,
@@ -80,6 +82,12 @@ class Api:
         answer = await self._live.batcher.answer(request_scoring.Asked(request, as_of), champion, settings)
         self._live.metrics.predictions(answer.scores)
         return Response(answer.body, media_type=JSON_TYPE, headers=PLAIN_HEADERS)
+
+    async def changes(self, asked: Asked) -> Response:
+        """One page of what changed since the scoring run before."""
+        query = changes_query(asked.query(CHANGES_PAGED))
+        settings, store, run = self._live.settings(), self._live.store(), self._live.run()
+        return await self._live.read_list(lambda: json_response(changes_document(store, settings, query, run)))
 
     async def tiers(self, asked: Asked) -> Response:
         """The tiers of the published run."""

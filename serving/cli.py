@@ -1,4 +1,4 @@
-"""The commands that use a trained model: ``score``, ``explain``, ``movement``, ``serve``, those of marketers, and ``keys``.
+"""The commands that use a trained model; ``changes``, ``notify`` and ``keys`` are in modules of their own.
 
 Libraries are imported where they are used, so that ``--help`` answers at once.
 """
@@ -20,10 +20,11 @@ from configs.command import (
     read_settings,
     reported,
     write_json,
-    write_json_list,
 )
+from serving.changes_cli import changes
 from serving.keys_cli import app as keys
 from serving.lists_cli import campaign, lists, suppress
+from serving.notify_cli import notify
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +43,8 @@ app.add_typer(lists, name="list")
 app.add_typer(suppress, name="suppress")
 app.add_typer(campaign, name="campaign")
 app.add_typer(keys, name="keys")
+app.command()(changes)
+app.command()(notify)
 
 AsOf = Annotated[
     datetime | None,
@@ -60,16 +63,6 @@ HorizonDays = Annotated[
         help="Days to look ahead (default: as many as the model was trained for; tiers are always of that horizon).",
     ),
 ]  # fmt: skip
-FromRun = Annotated[
-    int | None, typer.Option("--from", help="The earlier scoring run (default: the last one before).", show_default=False)
-]
-ToRun = Annotated[
-    int | None, typer.Option("--to", help="The later scoring run (default: the published one).", show_default=False)
-]
-TopMoves = Annotated[int | None, typer.Option("--top", min=1, help="Only the N largest changes of value.", show_default=False)]
-MovesFile = Annotated[
-    Path | None, typer.Option("--out", help="Write all who moved to this .csv or .xlsx file.", show_default=False)
-]
 
 
 @app.command()
@@ -125,44 +118,6 @@ def explain(
     console(json_file).print(explained(found, run.terms))
     if json_file is not None:
         write_json(json_file, wire(found, run.terms))
-
-
-@app.command()
-@reported
-def movement(
-    config: ConfigFile = None,
-    before: FromRun = None,
-    after: ToRun = None,
-    top: TopMoves = None,
-    out: MovesFile = None,
-    json_file: JsonFile = None,
-) -> None:
-    """Say who changed tier between two scoring runs, and why."""
-    from dataclasses import asdict
-
-    from configs.settings import Environment
-    from serving.exports import check_suffix, write_table
-    from serving.movement import movement as compared
-    from serving.movement import movement_table, moves, wire_movement
-    from serving.report import movement_matrix, moves_table
-    from serving.store import Store
-
-    read_settings(config)
-    screen = console(json_file)
-    if out is not None:
-        check_suffix(out)
-    with Store(Environment.read().store_url) as store:
-        found = compared(store, before, after)
-        if json_file is not None:
-            write_json_list(json_file, wire_movement(found), "customers", map(asdict, moves(store, found, top=top)))
-        screen.print(movement_matrix(found))
-        if out is None:
-            shown = min(top or SHOWN_ROWS, SHOWN_ROWS)
-            screen.print(moves_table(found, list(moves(store, found, top=shown))))
-            return
-        with screen.status("Writing the moves"):
-            written = write_table(out, movement_table(found, moves(store, found, top=top)))
-        screen.print(f"{written:,} customers written to {out}", markup=False, highlight=False)
 
 
 @app.command()

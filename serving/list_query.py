@@ -44,7 +44,7 @@ def list_query(values: Mapping[str, Sequence[str]], lists: Lists) -> ListQuery:
     """Check parameters; what is not asked for is as ``lists`` says. Raises Refusal (400) with the path ``query.NAME``."""
     plan = plan_of(
         lists,
-        tiers=_tiers(values.get("tier", ())),
+        tiers=tiers_of(values),
         min_risk=_number(values, "min_risk", 1.0),
         max_risk=_number(values, "max_risk", 1.0),
         min_value=_number(values, "min_value", MAX_AMOUNT),
@@ -58,8 +58,13 @@ def list_query(values: Mapping[str, Sequence[str]], lists: Lists) -> ListQuery:
     cursor = _single(values, "cursor")
     if cursor is not None and not CURSOR.fullmatch(cursor):
         raise _bad("cursor", "is none that a page of this list gave; start again without it")
+    return ListQuery(plan, _day(values, "contact_day"), language_of(values), limit_of(values), cursor)
+
+
+def limit_of(values: Mapping[str, Sequence[str]]) -> int:
+    """Give the parameter ``limit``, of pages. Raises Refusal (400)."""
     limit = _whole(values, "limit", MOST_PAGE_ROWS)
-    return ListQuery(plan, _day(values, "contact_day"), language_of(values), PAGE_ROWS if limit is None else limit, cursor)
+    return PAGE_ROWS if limit is None else limit
 
 
 def language_of(values: Mapping[str, Sequence[str]]) -> Language | None:
@@ -73,7 +78,9 @@ def language_of(values: Mapping[str, Sequence[str]]) -> Language | None:
     return None
 
 
-def _tiers(names: Sequence[str]) -> tuple[str, ...]:
+def tiers_of(values: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Give the parameters ``tier``. Raises Refusal (400): too many of them."""
+    names = values.get("tier", ())
     if len(names) > MAX_TIERS:
         raise _bad("tier", f"may be given {MAX_TIERS} times")
     return tuple(names)

@@ -14,10 +14,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from configs.change_kinds import CHANGE_KINDS
 from configs.language import LANGUAGES
 from configs.sections import MOST_HELD_OUT
 from configs.settings import Serving
 from serving import answers, routes, schemas
+from serving.changes import CURSOR as CHANGES_CURSOR
+from serving.changes_query import MAX_KINDS
 from serving.list_plan import MAX_AMOUNT, MAX_CAPACITY, MAX_SEED, MAX_TIERS
 from serving.list_query import MAX_SHEET_ROWS
 from serving.lists import CURSOR, MOST_PAGE_ROWS, PAGE_ROWS
@@ -219,6 +222,14 @@ _LIMIT = _parameter(
     "limit", "Customers on one page", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE_ROWS, "default": PAGE_ROWS}
 )
 _CURSOR = _parameter("cursor", "next_cursor of the page before", {"type": "string", "pattern": f"^{CURSOR.pattern}$"})
+_CHANGES_CURSOR = _CURSOR | {"schema": {"type": "string", "pattern": f"^{CHANGES_CURSOR.pattern}$"}}
+_KINDS = _parameter(
+    "kind",
+    "Only these changes; may be given several times",
+    {"type": "array", "items": {"type": "string", "enum": list(CHANGE_KINDS)}, "maxItems": MAX_KINDS},
+    style="form",
+    explode=True,
+)
 
 _CUSTOMER_ID = {
     "name": "customer_id",
@@ -302,6 +313,24 @@ def _of_lists(offer: Offer) -> dict[Route, dict[str, Any]]:
                 422: f"The list has more than {MAX_SHEET_ROWS:,} customers (too_many_rows): give capacity, or ask for the CSV file"
             },
             parameters=[tiers, *_PLANNED],
+        ),
+        routes.CHANGES: _operation(
+            "listChanges",
+            "Who changed since the scoring run before, by falling change of predicted value, page by page",
+            _json(
+                "One page",
+                answers.ChangesPage,
+                links={
+                    "nextPage": _link("listChanges", "The page after this one", cursor="$response.body#/next_cursor"),
+                    "firstCustomer": _link("getCustomer", "The customer at the top of this page", customer_id=first),
+                },
+            ),
+            (*_KEYED, 404),
+            said={
+                404: "There is no run before the published one of the same horizon and currency: changes can be told after the "
+                "next scoring. Or a run of the cursor is no longer kept; start again without it"
+            },
+            parameters=[_KINDS, tiers, _LIMIT, _CHANGES_CURSOR],
         ),
         routes.TIERS: _operation(
             "getTiers",
@@ -401,6 +430,7 @@ _MODELS: tuple[tuple[type[BaseModel], Any], ...] = (
             answers.Campaign,
             answers.Campaigns,
             answers.ChurnRiskPage,
+            answers.ChangesPage,
             answers.TiersView,
             answers.ModelView,
             answers.State,

@@ -319,6 +319,11 @@ def _day(day: float) -> date:
     return date_of(min(math.floor(day), _LAST_DAY))
 
 
+def driver_phrase(group: str, value: float | None, currency: str, language: Language = "en") -> str:  # noqa: ARG001
+    """Say the customer's value of a driver group's headline feature as a fact."""
+    return _phrase(group, value, currency)
+
+
 @lru_cache(maxsize=1 << 12)
 def _phrase(group: str, value: float | None, currency: str) -> str:
     """Said twice of every customer: of the value and of the churn risk."""

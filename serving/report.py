@@ -13,7 +13,6 @@ from configs.command import one_line
 from configs.language import Language
 from features.phrases import count
 from serving.lists import ListRow
-from serving.movement import Move, Movement
 from serving.store import ScoringRun
 
 SHOWN_REASONS = 2
@@ -88,58 +87,4 @@ def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool, la
         cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, _percent(row.churn_risk))
         more = (row.last_order.isoformat(), Text(row.action)) if wide else ()
         table.add_row(*cells, f"{row.value_at_risk:,.0f}", Text(why), *more)
-    return table
-
-
-def movement_matrix(found: Movement) -> RenderableType:
-    """Customers by tier before (rows) and tier now (columns)."""
-    before, after = found.before, found.after
-    table = Table(
-        title=f"Tiers from {before.terms.as_of} to {after.terms.as_of}",
-        title_justify="left",
-        caption="\n".join(_movement_remarks(found)),
-        caption_justify="left",
-    )
-    table.add_column("Tier before")
-    columns = [*after.tier_names, None] if found.gone_customers else list(after.tier_names)
-    for tier in columns:
-        table.add_column(tier or "gone", justify="right")
-    rows = [*before.tier_names, None] if found.new_customers else list(before.tier_names)
-    for tier_before in rows:
-        cells = [_cell(found.customers(tier_before, tier), stays=tier == tier_before) for tier in columns]
-        table.add_row(tier_before or "new customers", *cells)
-    return table
-
-
-def _cell(customers: int, *, stays: bool) -> Text:
-    return Text(f"{customers:,}" if customers else "", style="dim" if stays else "bold")
-
-
-def _movement_remarks(found: Movement) -> list[str]:
-    known = found.moved + found.stayed
-    share = f" ({100 * found.moved / known:.1f} %)" if known else ""
-    held = f"{found.after.held:,} are held in the tier they had: no move."
-    runs = f"Rows: run {found.before.run_id}, columns: run {found.after.run_id}."
-    return [f"{found.moved:,} of {known:,} changed tier{share}.", *[held] * (found.after.held > 0), runs]
-
-
-def moves_table(found: Movement, rows: Sequence[Move]) -> RenderableType:
-    """The first customers who changed tier, and why."""
-    if not rows:
-        return Text("Nobody moved.")
-    terms = found.after.terms
-    table = Table(
-        title=f"Who moved, by change of predicted value in {terms.horizon_days} days, {terms.currency}",
-        title_justify="left",
-        caption="--out FILE.csv or FILE.xlsx writes all of them",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-    )
-    table.add_column("Customer", overflow="fold")
-    table.add_column("Tier", no_wrap=True)
-    table.add_column("Value", justify="right", no_wrap=True)
-    table.add_column("Why")
-    for row in rows:
-        tiers, values = f"{row.tier_before} → {row.tier}", f"{row.value_before:,.0f} → {row.value:,.0f}"
-        table.add_row(Text(one_line(row.customer_id)), tiers, values, Text(row.reason))
     return table

@@ -36,6 +36,7 @@ CAMPAIGNS = Route("GET", "/v1/campaigns", "lists")
 SAVE_CAMPAIGN = Route("POST", "/v1/campaigns", "lists")
 CAMPAIGN_CSV = Route("GET", "/v1/campaigns/{campaign}/contacts.csv", "lists")
 CAMPAIGN_XLSX = Route("GET", "/v1/campaigns/{campaign}/contacts.xlsx", "lists")
+CHANGES = Route("GET", "/v1/changes", "lists")
 TIERS = Route("GET", "/v1/tiers", "read")
 MODEL = Route("GET", "/v1/model", "read")
 LIVE = Route("GET", "/livez")
@@ -46,7 +47,7 @@ DOCS = Route("GET", "/docs")
 HOME = Route("GET", "/")
 
 ROUTES = (
-    CUSTOMER, ORDERS, PREDICTIONS, CHURN_RISK, CHURN_RISK_CSV, CHURN_RISK_XLSX,
+    CUSTOMER, ORDERS, PREDICTIONS, CHURN_RISK, CHURN_RISK_CSV, CHURN_RISK_XLSX, CHANGES,
     CAMPAIGNS, SAVE_CAMPAIGN, CAMPAIGN_CSV, CAMPAIGN_XLSX, TIERS, MODEL, LIVE, READY,
     METRICS, OPENAPI, DOCS, HOME,
 )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from configs.change_kinds import ChangeKind
 from configs.errors import NotFoundError
 from serving.holdout import NOBODY_HELD_OUT, Draw
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
@@ -33,6 +34,16 @@ from serving.store_campaigns import (
     suppressed,
     unsuppress,
 )
+from serving.store_changes import (
+    Changed,
+    ChangePosition,
+    ChangeRules,
+    TierPair,
+    Wanted,
+    changed_customers,
+    changed_number,
+    tier_pairs,
+)
 from serving.store_choice import (
     EVERYBODY,
     Choice,
@@ -48,14 +59,13 @@ from serving.store_choice import (
 )
 from serving.store_engine import WRITES, opened, store_address, store_errors
 from serving.store_lookup import Lookups
-from serving.store_moves import TierPair, moved_customers, tier_pairs
 from serving.store_runs import ScoringRun, complete_runs, find_run, run_to_read
 from serving.store_tables import customer_scores, metadata
 from serving.store_writer import MAX_ID_BYTES, RunWriter, storable, writing
 
 __all__ = [
-    "MAX_ID_BYTES", "Campaign", "Choice", "LeftOut", "Member", "Position", "RunWriter", "ScoringRun", "Store", "Sums",
-    "Suppressed", "storable",
+    "MAX_ID_BYTES", "Campaign", "ChangePosition", "Changed", "Choice", "LeftOut", "Member", "Position", "RunWriter", "ScoringRun",
+    "Store", "Sums", "Suppressed", "Wanted", "storable",
 ]  # fmt: skip
 
 COUNTS_KEPT = 1_000
@@ -74,6 +84,8 @@ class Store:
         self._lookups = Lookups(self._engine)
         self._sums = lru_cache(COUNTS_KEPT)(self._count)
         self._left_out = lru_cache(COUNTS_KEPT)(self._count_left_out)
+        self._tier_pairs = lru_cache(COUNTS_KEPT)(self._count_pairs)
+        self._changed = lru_cache(COUNTS_KEPT)(self._count_changed)
 
     def __enter__(self) -> Self:
         """Close the connections at the end of the block."""
@@ -190,15 +202,39 @@ class Store:
             rows = connection.execute(query.where(customer_scores.c.run_id == run_id, *bounds))
             return [tuple(row) for row in rows]
 
-    def tier_pairs(self, before: int, after: int) -> tuple[TierPair, ...]:
-        """Count the customers of two runs by their tiers in both."""
-        with self._reading() as connection:
-            return tier_pairs(connection, before, after)
+    def tier_pairs(self, rules: ChangeRules) -> tuple[tuple[TierPair, ...], dict[ChangeKind, int]]:
+        """Count the customers of two runs by their tiers in both, and by kind of change; counted once, as runs do not change."""
+        return self._tier_pairs(rules)
 
-    def moved_customers(self, before: int, after: int, top: int | None = None) -> Iterator[tuple[CustomerScore, CustomerScore]]:
-        """Read the customers whose tier differs between two runs, as (before, after), largest change of value first."""
+    def _count_pairs(self, rules: ChangeRules) -> tuple[tuple[TierPair, ...], dict[ChangeKind, int]]:
+        with self._reading_both(rules) as connection:
+            return tier_pairs(connection, rules)
+
+    def changed(self, rules: ChangeRules, wanted: Wanted) -> int:
+        """Count the customers who changed between two runs in what is wanted; counted once."""
+        return self._changed(rules, wanted)
+
+    def _count_changed(self, rules: ChangeRules, wanted: Wanted) -> int:
+        with self._reading_both(rules) as connection:
+            return changed_number(connection, rules, wanted)
+
+    def changed_customers(
+        self, rules: ChangeRules, wanted: Wanted, *, limit: int | None = None, after: ChangePosition | None = None
+    ) -> Iterator[Changed]:
+        """Read who changed between two runs, the largest change of value first: up to ``limit`` of them after ``after``.
+
+        Raises NotFoundError: a run is no longer kept.
+        """
+        with self._reading_both(rules) as connection:
+            yield from changed_customers(connection, rules, wanted, limit, after)
+
+    @contextmanager
+    def _reading_both(self, rules: ChangeRules) -> Iterator[sa.Connection]:
+        """One view in which both runs are whole."""
         with self._reading() as connection:
-            yield from moved_customers(connection, before, after, top)
+            for run_id in (rules.before, rules.after):
+                run_to_read(connection, run_id)
+            yield connection
 
     def columns(self, run_id: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
         """Give these columns of all customers of a complete run, in any order; nothing where it is no longer kept."""

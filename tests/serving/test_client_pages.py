@@ -10,14 +10,13 @@ import re
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -32,6 +31,7 @@ from serving.keys import SCOPES, new_key
 from serving.openapi import openapi
 from serving.refusal import Code
 from serving.routes import ROUTES
+from serving.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT_PAGE = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
@@ -175,12 +175,16 @@ def environment_of(home: Path, state: Any) -> dict[str, str]:
 
 
 def publish(home: Path, state: Any) -> dict[str, str]:
-    """Give a home the state's run with the customers of the pages, and keys; gives the keys."""
-    with closing(sqlite3.connect(state.home / "scores.db")) as source, closing(sqlite3.connect(home / "scores.db")) as copy:
-        source.backup(copy)
-        for sample, page in CUSTOMERS.items():
-            copy.execute("UPDATE customer_scores SET customer_id = ? WHERE customer_id = ?", (page, sample))
-        copy.commit()
+    """Give a home the state's run with the customers of the pages, one before it, and keys; gives the keys."""
+    with Store(state.store_url) as source, Store(f"sqlite:///{home / 'scores.db'}") as copy:
+        run, found = source.page(limit=10_000)
+        scores = [replace(one, customer_id=CUSTOMERS.get(one.customer_id, one.customer_id)) for one in found]
+        earlier = [replace(one, tier=run.tier_names[place % 4], predicted_value=1.0) for place, one in enumerate(scores)]
+        for as_of, rows in ((date(1998, 6, 1), earlier), (run.terms.as_of, scores)):
+            terms = replace(run.terms, as_of=as_of)
+            with copy.writing(terms, tier_names=run.tier_names, created_at=run.created_at) as writer:
+                writer.add(rows)
+                writer.publish(keep_runs=12)
     rights = {"all": {"scopes": SCOPES}, "narrow": {}, "slow": {"scopes": SCOPES, "requests_per_second": 1.0}}
     keys = {}
     with KeyStore(f"sqlite:///{home / 'scores.db'}") as store:
@@ -318,6 +322,8 @@ def test_the_client_says_what_the_service_says(service: Service, client: Any) ->
         page = foretier.list_churn_risk(**asked)
         assert page.to_dict() == service.ask("/v1/lists/churn-risk", params=asked).json()
         paged = [row for page in foretier.list_churn_risk_pages(tier=["Gold"], limit=50) for row in page.customers]
+        changed = {"kind": ["upgraded", "downgraded"], "limit": 3}
+        assert foretier.list_changes(**changed).to_dict() == service.ask("/v1/changes", params=changed).json()
         table = [line.decode().split(",")[:2] for line in foretier.list_churn_risk_csv(tier=["Gold"]).splitlines()[1:]]
         assert [[str(row.rank), f'"\'{row.customer_id}"'] for row in paged] == table
         book = openpyxl.load_workbook(io.BytesIO(foretier.list_churn_risk_xlsx(tier=["Gold"], capacity=5)))
@@ -390,7 +396,7 @@ def test_the_client_and_its_page_know_every_operation(client: Any) -> None:
         for path, methods in openapi()["paths"].items() if path.startswith("/v1/")
         for operation in methods.values()
     }  # fmt: skip
-    assert len(operations) == 12
+    assert len(operations) == 13
     for kind in (client.Foretier, client.AsyncForetier):
         assert operations <= {name for name in vars(kind) if not name.startswith("_")}
     assert [name for name in sorted(operations) if f"`{name}" not in CLIENT_PAGE] == []

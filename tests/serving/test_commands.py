@@ -195,29 +195,49 @@ def test_another_horizon_leaves_the_tiers_as_they_are(at_registry: Any, tmp_path
 
 
 @pytest.mark.usefixtures("at_registry")
-def test_movement_tells_who_moved_and_why(tmp_path: Path) -> None:
+def test_changes_tell_who_changed_and_why(tmp_path: Path) -> None:
     assert run("score", "--as-of", "1998-06-01").exit_code == 0
-    assert "movement can be told after the next foretier score" in refused("movement")
+    assert "changes can be told after the next foretier score" in refused("changes")
     assert run("score").exit_code == 0
-    result = run("movement", "--json", "moved.json")
+    result = run("changes", "--json", "changes.json")
     assert result.exit_code == 0, result.output
-    told = json.loads((tmp_path / "moved.json").read_text())
+    told = json.loads((tmp_path / "changes.json").read_text())
     assert (told["from"]["scoring_run"], told["to"]["scoring_run"]) == (1, 2)
     assert (told["from"]["as_of"], told["to"]["as_of"]) == ("1998-06-01", "1998-07-01")
-    assert told["moved"] == len(told["customers"]) > 20
-    assert {cell["tier_before"] for cell in told["tiers"]} == {"Platinum", "Gold", "Silver", "Bronze"}
+    assert told["total"] == len(told["customers"]) > 20
+    assert all(told["counts"].values())
+    assert {cell["tier_before"] for cell in told["movement"]} == {"Platinum", "Gold", "Silver", "Bronze"}
     for row in told["customers"]:
-        assert row["tier_before"] != row["tier"]
+        assert ("upgraded" in row["kinds"] or "downgraded" in row["kinds"]) == (row["tier_before"] != row["tier"])
+        assert ("newly_at_risk" in row["kinds"]) == (row["churn_risk"] >= 0.7 > row["churn_risk_before"])
+        if "won_back" in row["kinds"]:
+            assert row["lifecycle_stage_before"] in ("dormant", "lost")
+            assert "since 1998-06-01" in row["reason"]
         assert "o order since" in row["reason"] or "rdered" in row["reason"] or "refunded" in row["reason"]
     assert "Tiers from 1998-06-01 to 1998-07-01" in result.output
     for suffix in ("csv", "xlsx"):
-        written = run("movement", "--from", "1", "--to", "2", "--top", "15", "--out", f"moved.{suffix}")
-        assert f"15 customers written to moved.{suffix}" in written.output
-    with (tmp_path / "moved.csv").open(encoding="utf-8-sig", newline="") as file:
+        written = run("changes", "--from", "1", "--to", "2", "--top", "15", "--out", f"changes.{suffix}")
+        assert f"15 customers written to changes.{suffix}" in written.output
+    with (tmp_path / "changes.csv").open(encoding="utf-8-sig", newline="") as file:
         ids = [unguarded(row["customer_id"]) for row in csv.DictReader(file)]
     assert ids == [row["customer_id"] for row in told["customers"][:15]]
-    assert "there is no scoring run 9" in refused("movement", "--from", "9")
-    assert ".csv or .xlsx" in refused("movement", "--out", "moved.txt")
+    assert "there is no scoring run 9" in refused("changes", "--from", "9")
+    assert ".csv or .xlsx" in refused("changes", "--out", "changes.txt")
+    back = run("changes", "--kind", "won_back", "--tier", "Gold", "--tier", "Platinum", "--json", "back.json")
+    assert "Won back" not in back.output
+    assert "won back" in back.output
+    of_them = json.loads((tmp_path / "back.json").read_text())
+    assert (of_them["kinds"], of_them["tiers"]) == (["won_back"], ["Gold", "Platinum"])
+    wanted = [
+        row
+        for row in told["customers"]
+        if "won_back" in row["kinds"] and {row["tier"], row["tier_before"]} & {"Gold", "Platinum"}
+    ]
+    assert of_them["customers"] == wanted
+    assert of_them["total"] == len(wanted) > 0
+    assert 'there is no change "upgrade"; did you mean "upgraded"?' in refused("changes", "--kind", "upgrade")
+    assert 'there is no tier "gold"; did you mean "Gold"?' in refused("changes", "--tier", "gold")
+    assert "webhook.url is not set" in refused("notify")
 
 
 @pytest.mark.usefixtures("at_registry")

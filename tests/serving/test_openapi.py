@@ -63,7 +63,8 @@ def explored(new_home: Callable[[], Path], state: Any, make_champion: Callable[[
     with serving(environment, home / "log") as url:
         with Store(f"sqlite:///{home / 'scores.db'}") as store:
             few = state.orders.filter(nw.col("customer_id") < "0150")
-            score(few, state.run.terms.as_of, state.model, store, Scoring("1", state.run.created_at))
+            for as_of in (date(1998, 6, 1), state.run.terms.as_of):
+                score(few, as_of, state.model, store, Scoring("1", state.run.created_at))
         make_champion(home)
         wait_until_ready(url, home / "log")
         options = ["--url", url, "--requests", str(REQUESTS), "--json", home / "report.json"]
@@ -225,6 +226,12 @@ def test_a_list_whose_run_is_gone_is_not_found(service: Any) -> None:
     gone = "9999" + cursor[cursor.index(".") :]
     answer = service.get(f"/v1/lists/churn-risk?cursor={gone}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "run_not_found")
+
+
+def test_changes_are_not_found_before_there_are_two_runs(service: Any) -> None:
+    answer = service.get("/v1/changes")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "run_not_found")
+    assert "after the next foretier score" in answer.json()["error"]["message"]
 
 
 def test_a_workbook_of_too_many_rows_is_refused(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -452,6 +452,7 @@ def test_a_service_that_has_nothing_says_what_is_missing(serve: Any, tmp_path: P
             "/v1/model",
             "/v1/lists/churn-risk",
             "/v1/lists/churn-risk.csv",
+            "/v1/changes",
         ):
             assert fault(service.get(path)) == (503, "not_ready", [])
 
