@@ -77,7 +77,14 @@ def demo(json_file: JsonFile = None) -> None:
         at_risk = list(islice(list_rows(store, settings, of), SHOWN_AT_RISK))
     if trained.evaluation is not None:
         screen.print(accuracy_table(trained.evaluation), "", sep="\n")
-    screen.print(run_table(run), "", churn_risk_table(run, at_risk, wide=False), "", plan_table(of, settings.language), sep="\n")
+    screen.print(
+        run_table(run, settings.language),
+        "",
+        churn_risk_table(run, at_risk, wide=False, language=settings.language),
+        "",
+        plan_table(of, settings.language),
+        sep="\n",
+    )
     screen.print(_files_and_next(config, environment.home, list(files.values()), at_risk[0].customer_id), soft_wrap=True)
     if json_file is not None:
         write_json(json_file, {"training": summary(trained), **run_view(run)})

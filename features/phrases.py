@@ -20,11 +20,12 @@ LEAST_SHARE = 0.005
 
 def count(value: float, noun: str) -> str:
     """Number with its noun: ``1 order``, ``2.4 orders``, ``1,200 days``; tenths below ten only. Nouns take an s."""
-    number = _tenths(value)
+    number = number_words(value)
     return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 
-def _tenths(value: float) -> str:
+def number_words(value: float) -> str:
+    """A number for reading: ``1,200``; tenths below ten only: ``2.4``."""
     rounded = round(value, 1 if abs(value) < TEN else 0)
     return f"{rounded + 0:,.{0 if rounded == int(rounded) else 1}f}"
 

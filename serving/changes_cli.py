@@ -57,6 +57,7 @@ def changes(
     screen = console(json_file)
     if out is not None:
         check_suffix(out)
+    language = settings.language
     wanted = Wanted(tuple(kind or ()), tuple(tier or ()))  # type: ignore[arg-type]
     with Store(Environment.read().store_url) as store:
         found = compare(store, settings.scoring.risk_bands, before, after)
@@ -64,12 +65,16 @@ def changes(
         if json_file is not None:
             total = store.changed(found.rules, wanted)
             head = wire_comparison(found) | wire_wanted(wanted, total if top is None else min(top, total))
-            write_json_list(json_file, head, "customers", map(wire_change, changed(store, found, wanted, top=top)))
-        screen.print(comparison_table(found))
+            write_json_list(
+                json_file, head, "customers", map(wire_change, changed(store, found, wanted, top=top, language=language))
+            )
+        screen.print(comparison_table(found, language))
         if out is None:
-            rows = list(changed(store, found, wanted, top=min(top or SHOWN_ROWS, SHOWN_ROWS)))
-            screen.print(changed_table(found, rows, wide=screen.width >= WIDE_SCREEN))
+            rows = list(changed(store, found, wanted, top=min(top or SHOWN_ROWS, SHOWN_ROWS), language=language))
+            screen.print(changed_table(found, rows, wide=screen.width >= WIDE_SCREEN, language=language))
             return
         with screen.status("Writing the changes"):
-            written = write_table(out, changes_table(found, wanted, changed(store, found, wanted, top=top)))
+            written = write_table(
+                out, changes_table(found, wanted, changed(store, found, wanted, top=top, language=language), language)
+            )
         screen.print(f"{written:,} customers written to {out}", markup=False, highlight=False)

@@ -8,15 +8,16 @@ from typing import Any
 
 from configs.change_kinds import CHANGE_KINDS
 from configs.errors import NotFoundError, SettingsError, nearest
+from configs.language import Language
 from configs.settings import Settings
 from serving.changes import CURSOR, ChangesPage, changes_page
 from serving.changes_table import wire_changes_page
-from serving.list_query import limit_of, tiers_of
+from serving.list_query import language_of, limit_of, tiers_of
 from serving.refusal import Fault, Refusal
 from serving.schemas import invalid
 from serving.store import ScoringRun, Store, Wanted
 
-CHANGES_PAGED = ("kind", "tier", "limit", "cursor")
+CHANGES_PAGED = ("kind", "tier", "limit", "cursor", "language")
 MAX_KINDS = 50
 
 
@@ -27,6 +28,7 @@ class ChangesQuery:
     wanted: Wanted
     limit: int
     cursor: str | None
+    language: Language | None
 
 
 def changes_query(values: Mapping[str, Sequence[str]]) -> ChangesQuery:
@@ -42,7 +44,7 @@ def changes_query(values: Mapping[str, Sequence[str]]) -> ChangesQuery:
     if cursors and not CURSOR.fullmatch(cursors[0]):
         raise _bad("cursor", "is none that a page of this list gave; start again without it")
     kinds = tuple(kind for kind in CHANGE_KINDS if kind in asked)
-    return ChangesQuery(Wanted(kinds, tiers_of(values)), limit_of(values), cursors[0] if cursors else None)
+    return ChangesQuery(Wanted(kinds, tiers_of(values)), limit_of(values), cursors[0] if cursors else None, language_of(values))
 
 
 def changes_document(store: Store, settings: Settings, query: ChangesQuery, run: ScoringRun) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def changes_document(store: Store, settings: Settings, query: ChangesQuery, run:
 
 
 def _page(store: Store, settings: Settings, query: ChangesQuery, run: ScoringRun) -> ChangesPage:
-    how: dict[str, Any] = {"limit": query.limit, "cursor": query.cursor}
+    how: dict[str, Any] = {"limit": query.limit, "cursor": query.cursor, "language": query.language or settings.language}
     bands = settings.scoring.risk_bands
     try:
         return changes_page(store, bands, query.wanted, run=run.run_id, **how)

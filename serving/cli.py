@@ -92,7 +92,7 @@ def score(
         cleaned = _cleaned(settings, environment, screen)
         day = _day(as_of, cleaned.report.last_order_day, datetime.now(settings.zone).date(), screen)
         run = run_scoring(cleaned, day, model, store, settings, out, screen, horizon_days)
-    screen.print(run_table(run))
+    screen.print(run_table(run, settings.language))
     if out is not None:
         screen.print(f"Scores written to {out}", markup=False, highlight=False)
     if json_file is not None:
@@ -112,12 +112,12 @@ def explain(
     from serving.predictions import wire
     from serving.store import Store
 
-    read_settings(config)
+    language = read_settings(config).language
     with Store(Environment.read().store_url) as store:
         run, found = store.customer(customer_id)
-    console(json_file).print(explained(found, run.terms))
+    console(json_file).print(explained(found, run.terms, language))
     if json_file is not None:
-        write_json(json_file, wire(found, run.terms))
+        write_json(json_file, wire(found, run.terms, language))
 
 
 @app.command()

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from configs.language import Language
-from features.phrases import percent
 from serving.code_words import band_words, channel_words, movement_words, segment_words, stage_words
 from serving.exports import Column, Kind, Table
 from serving.list_words import LIST_WORDS, ListWords
@@ -108,9 +107,9 @@ def _facts(of: ContactList, words: ListWords) -> dict[str, Any]:
         **asdict(outlook),
         "left_out_words": words.between.join(text.format(left_out[name]) for name, text in words.left_out if left_out[name])
         or words.nobody,
-        "save_percent": percent(plan.save_rate),
-        "min_percent": percent(plan.min_risk),
-        "max_percent": percent(plan.max_risk),
+        "save_percent": _percent(plan.save_rate),
+        "min_percent": _percent(plan.min_risk),
+        "max_percent": _percent(plan.max_risk),
         "capacity": words.no_limit if plan.capacity is None else f"{plan.capacity:,}",
         "tiers": ", ".join(plan.tiers) or words.all_tiers,
         "as_of": terms.as_of.isoformat(),
@@ -124,3 +123,7 @@ def _facts(of: ContactList, words: ListWords) -> dict[str, Any]:
         "run_id": of.run.run_id,
         "created": of.run.created_at.date().isoformat(),
     }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.10g} %"

@@ -45,8 +45,9 @@ def notify(
     screen = console(json_file)
     with Store(environment.store_url) as store, DeliveryStore(environment.store_url) as deliveries:
         found = compare(store, settings.scoring.risk_bands, before, after)
+        sent = events(store, found, wanted, language=settings.language)
         with screen.status(f"Sending to {webhook_host(to.url)}"):
-            told = [_told(one) for one in deliver(events(store, found, wanted), deliveries, to, clock, again=again)]
+            told = [_told(one) for one in deliver(sent, deliveries, to, clock, again=again)]
     screen.print(_summary(told, webhook_host(to.url)), highlight=False)
     if json_file is not None:
         runs = {"from": found.before.run_id, "to": found.after.run_id}

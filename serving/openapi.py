@@ -330,7 +330,7 @@ def _of_lists(offer: Offer) -> dict[Route, dict[str, Any]]:
                 404: "There is no run before the published one of the same horizon and currency: changes can be told after the "
                 "next scoring. Or a run of the cursor is no longer kept; start again without it"
             },
-            parameters=[_KINDS, tiers, _LIMIT, _CHANGES_CURSOR],
+            parameters=[_KINDS, tiers, _LIMIT, _CHANGES_CURSOR, _LANGUAGE],
         ),
         routes.TIERS: _operation(
             "getTiers",

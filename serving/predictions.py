@@ -23,6 +23,7 @@ from configs.days import date_of, day_number
 from configs.language import Language
 from features.catalog import CATALOG, GROUPS, Feature
 from features.phrases import money
+from features.phrases_zh import PHRASES_ZH
 from models.columns import Columns, columns_of
 from models.intervals import LEVEL
 from models.prediction import GROUP_NAMES, Contributions, Drivers, Explained
@@ -119,12 +120,12 @@ class Driver(NamedTuple):
     value: float | None
     effect: float
 
-    def text(self, currency: str, language: Language = "en") -> str:  # noqa: ARG002
+    def text(self, currency: str, language: Language = "en") -> str:
         """Say the driver in a sentence."""
-        phrase = _phrase(self.group, self.value, currency)
+        phrase = driver_phrase(self.group, self.value, currency, language)
         if self.what == "value":
-            return value_sentence(phrase, self.effect, currency)
-        return churn_sentence(phrase, self.effect)
+            return value_sentence(phrase, self.effect, currency, language)
+        return churn_sentence(phrase, self.effect, language)
 
     def wire(self, currency: str, language: Language = "en") -> dict[str, Any]:
         """Give the driver as an application reads it."""
@@ -319,46 +320,90 @@ def _day(day: float) -> date:
     return date_of(min(math.floor(day), _LAST_DAY))
 
 
-def driver_phrase(group: str, value: float | None, currency: str, language: Language = "en") -> str:  # noqa: ARG001
-    """Say the customer's value of a driver group's headline feature as a fact."""
-    return _phrase(group, value, currency)
+@lru_cache(maxsize=1 << 13)
+def driver_phrase(group: str, value: float | None, currency: str, language: Language = "en") -> str:
+    """Say the customer's value of a driver group's headline feature as a fact.
+
+    It is kept, for it is said twice of every customer: of the value and of the churn risk.
+    """
+    headline = HEADLINES[group]
+    phrase = headline.phrase if language == "en" else PHRASES_ZH[headline.name]
+    return phrase(value, currency)
 
 
-@lru_cache(maxsize=1 << 12)
-def _phrase(group: str, value: float | None, currency: str) -> str:
-    """Said twice of every customer: of the value and of the churn risk."""
-    return HEADLINES[group].phrase(value, currency)
+@dataclass(frozen=True, slots=True)
+class _EffectWords:
+    """How an effect is said: ``{phrase}`` the fact, ``{what}`` the prediction, ``{amount}`` how much."""
+
+    raises: str
+    lowers: str
+    leaves: str
+    value: str
+    churn: str
+    points: str
+    one_point: str
+    less_money: str
+    less_points: str
 
 
-def value_sentence(phrase: str, effect: float, currency: str) -> str:
+_EFFECT_WORDS: dict[Language, _EffectWords] = {
+    "en": _EffectWords(
+        raises="{phrase}: raises the {what} by {amount}",
+        lowers="{phrase}: lowers the {what} by {amount}",
+        leaves="{phrase}: leaves the {what} as it is",
+        value="predicted value",
+        churn="churn risk",
+        points="{} points",
+        one_point="1 point",
+        less_money="less than 0.01 {}",
+        less_points="less than 0.1 points",
+    ),
+    "zh": _EffectWords(
+        raises="{phrase}：使{what}提高 {amount}",
+        lowers="{phrase}：使{what}降低 {amount}",
+        leaves="{phrase}：对{what}没有影响",
+        value="预测价值",
+        churn="流失风险",
+        points="{} 个百分点",
+        one_point="1 个百分点",
+        less_money="不到 0.01 {}",
+        less_points="不到 0.1 个百分点",
+    ),
+}
+
+
+def value_sentence(phrase: str, effect: float, currency: str, language: Language = "en") -> str:
     """Say a driver of the predicted value in words.
 
     >>> value_sentence("Ordered 9 days ago", 143.2, "GBP")
     'Ordered 9 days ago: raises the predicted value by 143 GBP'
     """
-    amount = money(abs(effect), currency) if abs(effect) >= _LEAST_MONEY else f"less than 0.01 {currency}"
-    return f"{phrase}: {_effect_words(effect, 'predicted value', amount)}"
+    words = _EFFECT_WORDS[language]
+    amount = money(abs(effect), currency) if abs(effect) >= _LEAST_MONEY else words.less_money.format(currency)
+    return _sentence(words, phrase, effect, words.value, amount)
 
 
-def churn_sentence(phrase: str, effect: float) -> str:
+def churn_sentence(phrase: str, effect: float, language: Language = "en") -> str:
     """Say a driver of the churn risk in words; the effect is a difference of probabilities.
 
     >>> churn_sentence("Ordered 9 days ago", -0.121)
     'Ordered 9 days ago: lowers the churn risk by 12 points'
+    >>> churn_sentence("9 天前下过单", -0.121, "zh")
+    '9 天前下过单：使流失风险降低 12 个百分点'
     """
-    return f"{phrase}: {_effect_words(effect, 'churn risk', _points_words(abs(effect) * 100))}"
+    words = _EFFECT_WORDS[language]
+    return _sentence(words, phrase, effect, words.churn, _points_words(words, abs(effect) * 100))
 
 
-def _effect_words(effect: float, what: str, amount: str) -> str:
-    if effect == 0.0:
-        return f"leaves the {what} as it is"
-    return f"{'raises' if effect > 0 else 'lowers'} the {what} by {amount}"
+def _sentence(words: _EffectWords, phrase: str, effect: float, what: str, amount: str) -> str:
+    form = words.leaves if effect == 0.0 else words.raises if effect > 0 else words.lowers
+    return form.format(phrase=phrase, what=what, amount=amount)
 
 
-def _points_words(points: float) -> str:
+def _points_words(words: _EffectWords, points: float) -> str:
     if points >= _WHOLE_POINTS:
-        return f"{points:.0f} point{'' if round(points) == 1 else 's'}"
-    return f"{points:.1f} points" if points >= _LEAST_POINTS else "less than 0.1 points"
+        return words.one_point if round(points) == 1 else words.points.format(f"{points:.0f}")
+    return words.points.format(f"{points:.1f}") if points >= _LEAST_POINTS else words.less_points
 
 
 def _checked(column: npt.NDArray[Any], name: str) -> list[Any]:

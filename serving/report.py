@@ -11,25 +11,24 @@ from rich.text import Text
 
 from configs.command import one_line
 from configs.language import Language
-from features.phrases import count
 from serving.lists import ListRow
+from serving.report_words import REPORT_WORDS, ReportWords
 from serving.store import ScoringRun
 
 SHOWN_REASONS = 2
 
 
-def run_table(run: ScoringRun) -> RenderableType:
+def run_table(run: ScoringRun, language: Language = "en") -> RenderableType:
     """Customers, predicted value and churn risk of each tier, and how many moved against past spend."""
-    terms = run.terms
+    terms, words = run.terms, REPORT_WORDS[language]
     table = Table(
-        title=f"Tiers of {run.customers:,} customers as of {terms.as_of}, by predicted value in {run.tier_horizon_days} days",
+        title=words.tiers.format(customers=run.customers, as_of=terms.as_of, days=run.tier_horizon_days),
         title_justify="left",
-        caption="\n".join(_remarks(run)),
+        caption="\n".join(_remarks(run, words)),
         caption_justify="left",
     )
-    table.add_column("Tier")
-    predicted = f"Predicted, {terms.currency}"
-    for name in ("Customers", predicted, "Share of value", "Mean churn risk"):
+    table.add_column(words.tier)
+    for name in (words.customers, words.predicted.format(currency=terms.currency), words.share, words.mean_risk):
         table.add_column(name, justify="right")
     total = sum(tier.predicted_value for tier in run.tiers)
     for tier in run.tiers:
@@ -39,49 +38,49 @@ def run_table(run: ScoringRun) -> RenderableType:
     return table
 
 
-def _remarks(run: ScoringRun) -> list[str]:
+def _remarks(run: ScoringRun, words: ReportWords) -> list[str]:
     """What stands below the tiers."""
-    terms, held = run.terms, f"{run.held:,} are held in the tier they had, though their value is just beyond its bounds."
-    grade = "" if terms.grade is None else f", grade {terms.grade}"
-    last = f"Scoring run {run.run_id}, model version {terms.model_version}{grade}."
-    other = (
-        f"Values and churn risk are of the next {count(terms.horizon_days, 'day')}; "
-        f"tiers are those of {count(run.tier_horizon_days, 'day')}, which the model was trained for."
-    )
-    return [*[other] * (terms.horizon_days != run.tier_horizon_days), _moves(run), *[held] * (run.held > 0), last]
+    terms, days = run.terms, run.tier_horizon_days
+    grade = "" if terms.grade is None else words.grade.format(grade=terms.grade)
+    last = words.run.format(run=run.run_id, version=terms.model_version) + grade + words.stop
+    other = words.horizons.format(days=terms.horizon_days, tier_days=days)
+    held = words.held.format(held=run.held)
+    return [*[other] * (terms.horizon_days != days), _moves(run, words), *[held] * (run.held > 0), last]
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _moves(run: ScoringRun) -> str:
+def _moves(run: ScoringRun, words: ReportWords) -> str:
     """How many customers stand in another tier than past spend would give them."""
     order = {name: place for place, name in enumerate(run.tier_names)}
     up = sum(cell.customers for cell in run.movement if order[cell.tier] < order[cell.past_spend_tier])
     down = sum(cell.customers for cell in run.movement if order[cell.tier] > order[cell.past_spend_tier])
-    return f"{up + down:,} are in another tier than by past spend: {up:,} higher, {down:,} lower."
+    return words.moves.format(moved=up + down, up=up, down=down)
 
 
-def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool, language: Language = "en") -> RenderableType:  # noqa: ARG001
+def churn_risk_table(run: ScoringRun, rows: Sequence[ListRow], *, wide: bool, language: Language = "en") -> RenderableType:
     """The first rows of a churn-risk list; ``wide`` adds the last order and the suggested action."""
+    terms, words = run.terms, REPORT_WORDS[language]
     if not rows:
-        return Text("No customer fits these filters.")
-    terms = run.terms
+        return Text(words.nobody)
     table = Table(
-        title=f"Churn risk as of {terms.as_of}, {terms.horizon_days} days ahead, by value at risk in {terms.currency}",
+        title=words.list_title.format(as_of=terms.as_of, days=terms.horizon_days, currency=terms.currency),
         title_justify="left",
-        caption="--out FILE.csv or FILE.xlsx writes all columns",
+        caption=words.list_caption,
         caption_justify="left",
         box=SIMPLE_HEAD,
     )
-    for name, justify in (("Rank", "right"), ("Customer", "left"), ("Tier", "left"), ("Risk", "right")):
-        table.add_column(name, justify=justify, no_wrap=name != "Customer", overflow="fold")  # type: ignore[arg-type]
-    table.add_column("At risk", justify="right", no_wrap=True)
-    table.add_column("Why")
+    table.add_column(words.rank, justify="right", no_wrap=True)
+    table.add_column(words.customer, overflow="fold")
+    table.add_column(words.tier, no_wrap=True)
+    table.add_column(words.risk, justify="right", no_wrap=True)
+    table.add_column(words.at_risk, justify="right", no_wrap=True)
+    table.add_column(words.why, overflow="fold")
     if wide:
-        table.add_column("Last order", no_wrap=True)
-        table.add_column("Suggested action")
+        table.add_column(words.last_order, no_wrap=True)
+        table.add_column(words.action, overflow="fold")
     for row in rows:
         why = "\n".join(row.reasons[:SHOWN_REASONS])
         cells = (str(row.rank), Text(one_line(row.customer_id)), row.tier, _percent(row.churn_risk))

@@ -288,4 +288,4 @@ def test_a_day_that_is_none_is_refused_with_what_is_expected() -> None:
 
 @pytest.mark.usefixtures("at_home")
 def test_a_list_of_nobody_says_why() -> None:
-    assert run("list", "churn-risk", "--min-risk", "1").output.startswith("No customer fits these filters.\nContacts ")
+    assert run("list", "churn-risk", "--min-risk", "1").output.startswith("No customer fits these filters.\n\nContacts ")

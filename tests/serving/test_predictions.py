@@ -36,7 +36,7 @@ BEFORE = (
     "movement", "lifecycle_stage", "rfm_segment", "abc_class", "last_order_day", "order_count", "total_spend",
 )  # fmt: skip
 """What the first version predicted."""
-OF_THE_RUN = ("customer_id", "drivers", "tier_by_value", "tier_since_day")
+OF_THE_RUN = ("order_history", "customer_id", "drivers", "tier_by_value", "tier_since_day")
 
 
 @dataclass(frozen=True)
