@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from configs.errors import SettingsError
 from configs.files import replacing
-from serving.spreadsheet_text import guarded
+from serving.spreadsheet_text import disarmed, guarded, live
 
 if TYPE_CHECKING:
     import xlsxwriter
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
-Kind = Literal["text", "whole", "money", "percent", "date"]
-CSV_DECIMALS: dict[Kind, int] = {"money": 2, "percent": 4}
+Kind = Literal["text", "whole", "money", "percent", "points", "date"]
+"""``percent`` is a share from 0 to 1, ``points`` are percentage points from 0 to 100."""
+CSV_DECIMALS: dict[Kind, int] = {"money": 2, "percent": 4, "points": 2}
 CSV_BATCH_ROWS = 1_000
 XLSX_MOST_ROWS = 1_048_575
 XLSX_MOST_LETTERS = 32_767
@@ -35,13 +36,17 @@ XLSX_MOST_LETTERS = 32_767
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: ``name`` heads it in CSV, ``label`` in XLSX; ``bar`` draws the number as a bar between 0 and 1."""
+    """One column: ``name`` heads it in CSV, ``label`` in XLSX; ``bar`` draws the number as a bar between 0 and 1.
+
+    ``exact``: a text that must never be written otherwise, such as an id; see ``for_programs`` of :class:`Table`.
+    """
 
     name: str
     label: str
     kind: Kind
     width: int
     bar: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Table:
     ``notes`` are pairs of label and text for a second sheet, called ``notes_title``. ``created_at`` is the time written into the file: that of
     the scoring run, never that of the export. ``mark_numbers``: in CSV, texts that are whole numbers
     are marked as texts too (see :func:`serving.spreadsheet_text.guarded`).
+
+    ``for_programs``: the file is imported, not read. CSV has no mark for UTF-8, and lines end in LF; XLSX is one plain sheet
+    without notes, whose columns are headed by ``name``, and whose numbers are rounded as in CSV and have no separators. Texts
+    are as they are, but in CSV a text that a spreadsheet would run gets an apostrophe. Where that text is ``exact`` the file is
+    refused: it can be harmless or exact, and must be both.
     """
 
     title: str
@@ -60,6 +70,7 @@ class Table:
     created_at: datetime
     mark_numbers: bool = False
     notes_title: str = "About this list"
+    for_programs: bool = False
 
 
 def write_table(path: Path, table: Table) -> int:
@@ -83,7 +94,10 @@ def check_suffix(path: Path) -> None:
 
 
 def write_csv(file: BinaryIO, table: Table) -> int:
-    """Write RFC 4180 in UTF-8 with its mark; texts are guarded and quoted. Gives the number of rows."""
+    """Write RFC 4180 in UTF-8 with its mark; texts are guarded and quoted. Gives the number of rows.
+
+    Raises SettingsError for a table ``for_programs``, after its last row, if exact texts would be formulas.
+    """
     rows = -1
     for batch, lines in _csv_batches(table):
         file.write(batch)
@@ -98,43 +112,81 @@ def csv_chunks(table: Table) -> Iterator[bytes]:
 
 def _csv_batches(table: Table) -> Iterator[tuple[bytes, int]]:
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
-    buffer.write("\ufeff")
+    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n" if table.for_programs else "\r\n")
+    buffer.write("" if table.for_programs else "\ufeff")
     writer.writerow([column.name for column in table.columns])
-    lines = 1
+    lines, unfit = 1, 0
     for row in table.rows:
-        writer.writerow([_csv_cell(value, column.kind, table) for value, column in zip(row, table.columns, strict=True)])
+        cells = list(zip(row, table.columns, strict=True))
+        writer.writerow([_csv_cell(value, column, table) for value, column in cells])
         lines += 1
+        if table.for_programs:
+            unfit += any(column.exact and value is not None and live(str(value)) for value, column in cells)
         if lines == CSV_BATCH_ROWS:
-            yield buffer.getvalue().encode("utf-8", "replace"), lines
+            yield _encoded(buffer.getvalue()), lines
             buffer.seek(0)
             buffer.truncate()
             lines = 0
-    yield buffer.getvalue().encode("utf-8", "replace"), lines
+    if unfit:
+        raise _live_ids(unfit)
+    yield _encoded(buffer.getvalue()), lines
 
 
-def _csv_cell(value: Any, kind: Kind, table: Table) -> Any:
+def _csv_cell(value: Any, column: Column, table: Table) -> Any:
     if value is None:
         return ""
-    if kind == "text":
-        return guarded(str(value), numbers=table.mark_numbers)
-    if kind == "date":
-        return value.isoformat()
+    if column.kind == "text":
+        return _csv_text(str(value), column, table)
+    return value.isoformat() if column.kind == "date" else _rounded(value, column.kind)
+
+
+def _csv_text(text: str, column: Column, table: Table) -> str:
+    if not table.for_programs:
+        return guarded(text, numbers=table.mark_numbers)
+    return text if column.exact else disarmed(text)
+
+
+def _rounded(value: Any, kind: Kind) -> Any:
     return round(value, CSV_DECIMALS[kind]) if kind in CSV_DECIMALS else value
+
+
+def _live_ids(rows: int) -> SettingsError:
+    return SettingsError(
+        f"{rows:,} customers of this list have ids that a spreadsheet runs as formulas (they begin with = + - or @), and an import "
+        "file must hold ids exactly: write a .xlsx file where the system takes one, in which they are text, or leave these "
+        "customers out with foretier suppress add"
+    )
+
+
+# Half a surrogate pair is no character: no file can hold it, and no store keeps it in an id.
+_HALF_PAIRS = re.compile("[\ud800-\udfff]")
+
+
+def _encoded(text: str) -> bytes:
+    return _sound(text).encode()
+
+
+def _sound(text: str) -> str:
+    """Give the text with the sign for "no character" in place of half surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _HALF_PAIRS.sub("\ufffd", text)
+    return text
 
 
 # XLSX
 
 
 def write_xlsx(file: BinaryIO, table: Table) -> int:
-    """Write one sheet of data and one of notes; texts are text cells, never formulas. Gives the number of rows.
+    """Write one sheet of data and, for people, one of notes; texts are text cells, never formulas. Gives the number of rows.
 
     Raises SettingsError for more rows than a sheet can hold.
     """
     with _workbook(file, table.created_at) as workbook:
-        formats = _formats(workbook)
+        formats = _formats(workbook, for_programs=table.for_programs)
         sheet = workbook.add_worksheet(table.title)
-        _lay_out(sheet, table.columns, formats)
+        _lay_out(sheet, table, formats)
         last = 0
         for last, row in enumerate(table.rows, start=1):
             if last > XLSX_MOST_ROWS:
@@ -142,13 +194,19 @@ def write_xlsx(file: BinaryIO, table: Table) -> int:
                     f"a sheet holds {XLSX_MOST_ROWS:,} rows at most, the list is longer: use --top or a .csv file"
                 )
             for place, (value, column) in enumerate(zip(row, table.columns, strict=True)):
-                _write_cell(sheet, last, place, value, column.kind, formats)
-        sheet.autofilter(0, 0, last, len(table.columns) - 1)
-        for place, column in enumerate(table.columns):
-            if column.bar and last:
-                sheet.conditional_format(1, place, last, place, _BAR)
-        _write_notes(workbook.add_worksheet(table.notes_title), table.notes, formats)
+                shown = _rounded(value, column.kind) if table.for_programs and value is not None else value
+                _write_cell(sheet, last, place, shown, column.kind, formats)
+        if not table.for_programs:
+            _furnish(sheet, table.columns, last)
+            _write_notes(workbook.add_worksheet(table.notes_title), table.notes, formats)
     return last
+
+
+def _furnish(sheet: Worksheet, columns: Sequence[Column], last: int) -> None:
+    sheet.autofilter(0, 0, last, len(columns) - 1)
+    for place, column in enumerate(columns):
+        if column.bar and last:
+            sheet.conditional_format(1, place, last, place, _BAR)
 
 
 def xlsx_bytes(table: Table) -> bytes:
@@ -184,7 +242,11 @@ def _workbook(file: BinaryIO, created_at: datetime) -> Iterator[xlsxwriter.Workb
                 sheet._opt_close()  # noqa: SLF001
 
 
-def _formats(workbook: xlsxwriter.Workbook) -> dict[str, Format]:
+# How programs that read what a cell shows, not what it holds, get the number all the same.
+_PLAIN_NUMBERS = {"whole": "0", "money": "0.00", "percent": "0.0000", "points": "0.00"}
+
+
+def _formats(workbook: xlsxwriter.Workbook, *, for_programs: bool) -> dict[str, Format]:
     """One format per kind. The quote prefix keeps a text a text even after someone edits the cell."""
     looks: dict[str, dict[str, Any]] = {
         "text": {
@@ -198,25 +260,28 @@ def _formats(workbook: xlsxwriter.Workbook) -> dict[str, Format]:
         "whole": {"num_format": "#,##0", "valign": "top"},
         "money": {"num_format": "#,##0.00", "valign": "top"},
         "percent": {"num_format": "0%", "valign": "top"},
+        "points": {"num_format": "0.00", "valign": "top"},
         "date": {"num_format": "yyyy-mm-dd", "align": "center", "valign": "top"},
         "head": {"bold": True, "bg_color": "#1F3864", "font_color": "#FFFFFF", "text_wrap": True, "valign": "vcenter"},
         "note": {"num_format": "@", "quote_prefix": True, "valign": "top", "text_wrap": True},
         "strong": {"bold": True, "valign": "top"},
         "run": {},
     }
+    if for_programs:
+        looks |= {name: {"num_format": number} for name, number in _PLAIN_NUMBERS.items()}
     return {name: workbook.add_format(look) for name, look in looks.items()}
 
 
-def _lay_out(sheet: Worksheet, columns: Sequence[Column], formats: dict[str, Format]) -> None:
+def _lay_out(sheet: Worksheet, table: Table, formats: dict[str, Format]) -> None:
     sheet.freeze_panes(1, 2)
     sheet.set_row(0, 32)
     sheet.set_landscape()
     sheet.set_paper(8)  # A3: the reasons need the room
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(0)
-    for place, column in enumerate(columns):
+    for place, column in enumerate(table.columns):
         sheet.set_column(place, place, column.width)
-        sheet.write_string(0, place, column.label, formats["head"])
+        sheet.write_string(0, place, column.name if table.for_programs else column.label, formats["head"])
 
 
 def _write_cell(sheet: Worksheet, row: int, place: int, value: Any, kind: Kind, formats: dict[str, Format]) -> None:
@@ -236,7 +301,7 @@ _RUN_CUTS = re.compile(r"(?<=_)(?=x[0-9a-fA-F]{4}_)|(?<=^<)(?=r>)")
 
 
 def _write_text(sheet: Worksheet, row: int, place: int, text: str, formats: dict[str, Format]) -> None:
-    text = _shortened(text)
+    text = _shortened(_sound(text))
     runs = _RUN_CUTS.split(text)
     if len(runs) == 1:
         sheet.write_string(row, place, text, formats["text"])
@@ -260,7 +325,7 @@ def _write_notes(sheet: Worksheet, notes: Sequence[tuple[str, str]], formats: di
     sheet.set_column(1, 1, 90)
     for row, (label, text) in enumerate(notes):
         sheet.write_string(row, 0, label, formats["strong"])
-        sheet.write_string(row, 1, _shortened(text), formats["note"])
+        sheet.write_string(row, 1, _shortened(_sound(text)), formats["note"])
 
 
 # Parquet
@@ -284,7 +349,13 @@ class ParquetParts:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
+        def array(values: Sequence[Any], kind: str | None) -> Any:
+            try:
+                return pa.array(values, kind)
+            except UnicodeEncodeError:
+                return pa.array([_sound(value) if isinstance(value, str) else value for value in values], kind)
+
+        table = pa.table({name: array(values, types.get(name)) for name, values in columns.items()})
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
         self._writer.write_table(table)

@@ -12,22 +12,30 @@ from configs.errors import SettingsError
 from configs.files import replacing
 from configs.language import Language
 from serving.crm_files import crm_table, crm_target
-from serving.exports import ParquetParts, Table, write_csv, write_table
+from serving.exports import ParquetParts, Table, write_table
 from serving.list_table import list_table
 from serving.lists import ContactList, ListRow
 
 PARQUET = (".parquet", ".pq")
 PART_ROWS = 50_000
-_PARQUET_TYPES = {"text": "string", "whole": "int64", "money": "float64", "percent": "float64", "date": "date32"}
+_PARQUET_TYPES = {
+    "text": "string",
+    "whole": "int64",
+    "money": "float64",
+    "percent": "float64",
+    "points": "float64",
+    "date": "date32",
+}
 
 
 def check_list_suffix(path: Path, target: str | None = None) -> None:
-    """Raise SettingsError unless a list can be written to a file of this name; ``target`` is a CRM, which takes CSV alone."""
+    """Raise SettingsError unless a list can be written to a file of this name; ``target`` is a CRM, which takes some kinds alone."""
     suffix = path.suffix.lower()
     if target is not None:
-        target = crm_target(target).name
-        if suffix != ".csv":
-            raise SettingsError(f'{target} imports .csv files, found "{path.name}"; give --out FILE.csv')
+        system = crm_target(target)
+        if suffix not in system.suffixes:
+            kinds = " or ".join(system.suffixes)
+            raise SettingsError(f'{system.name} imports {kinds} files, found "{path.name}"; give --out FILE{system.suffixes[0]}')
     elif suffix not in (".csv", ".xlsx", *PARQUET):
         raise SettingsError(
             f'a list is written as .csv, .xlsx or .parquet, found "{path.name}"; give --out one of these suffixes'
@@ -37,12 +45,12 @@ def check_list_suffix(path: Path, target: str | None = None) -> None:
 def write_list(path: Path, of: ContactList, rows: Iterable[ListRow], language: Language, target: str | None = None) -> int:
     """Write a list by the suffix of ``path``, or as ``target`` imports it; gives the number of customers.
 
-    Raises SettingsError as :func:`check_list_suffix` does, and for more rows than a sheet can hold.
+    Raises SettingsError as :func:`check_list_suffix` does, for more rows than a sheet can hold, and for ids that an import
+    file in CSV cannot hold both exactly and harmlessly.
     """
     check_list_suffix(path, target)
     if target is not None:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            return write_csv(file, crm_table(crm_target(target), of, rows))
+        return write_table(path, crm_table(crm_target(target), of, rows))
     said = path.suffix.lower() == ".xlsx"
     table = list_table(of, rows, language, said=said)
     if path.suffix.lower() in PARQUET:

@@ -8,6 +8,9 @@ needed and nowhere else: before a text that would be taken for something else, a
 break inside a text where a formula could begin if the file is split at another separator than the comma.
 :func:`unguarded` takes the same apostrophes away again: no id is lost or confused with another. ``="00123"`` is not
 used: it is a formula, and whoever reads the file with a program gets it instead of the id.
+
+**CSV for programs** (what a CRM imports) holds texts exactly, for an apostrophe would make another id of an id. There
+:func:`live` tells what must not be written, and :func:`disarmed` marks texts that are no ids.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ _SEPARATORS = ",;|\t\r\n\v\f\x85\u2028\u2029"
 
 _INNER_DANGER = re.compile(rf"(?<=[{_SEPARATORS}])(?={_SKIPPED}[{_TRIGGERS}]|')")
 _INNER_GUARD = re.compile(rf"(?<=[{_SEPARATORS}])'")
+_LIVE_HEAD = re.compile(rf"{_SKIPPED}[{_TRIGGERS}]")
+_LIVE_PART = re.compile(rf"(?<=[{_SEPARATORS}])(?={_SKIPPED}[{_TRIGGERS}])")
+# A telephone number or a signed number: at worst a spreadsheet adds it up. No function, name or link can be made of these.
+_DIALLED = re.compile(r"[+\-]?[0-9 ().\-/]*")
 
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,10}")  # from twelve digits on a spreadsheet shows an exponent
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -57,6 +64,29 @@ def unguarded(cell: str) -> str:
     '00123'
     """
     return _INNER_GUARD.sub("", cell.removeprefix("'"))
+
+
+def live(text: str) -> bool:
+    """Tell whether a spreadsheet could run the text, or a part of it behind a separator, as a formula.
+
+    Numbers and telephone numbers with a sign are not live: they hold digits and the marks of numbers alone.
+
+    >>> live("=1+1"), live("a;@SUM(A1)"), live("+86 138 0013 8000"), live("00123")
+    (True, True, False, False)
+    """
+    return not _DIALLED.fullmatch(text) and bool(_LIVE_HEAD.match(text) or _LIVE_PART.search(text))
+
+
+def disarmed(text: str) -> str:
+    """Give the text with an apostrophe wherever it is :func:`live`, and as it is otherwise.
+
+    >>> disarmed("=1+1"), disarmed("1-2")
+    ("'=1+1", '1-2')
+    """
+    if not live(text):
+        return text
+    parts = _LIVE_PART.sub("'", text)
+    return "'" + parts if _LIVE_HEAD.match(text) else parts
 
 
 def _reads_as_itself(text: str, *, numbers: bool) -> bool:

@@ -61,6 +61,7 @@ from serving.store_engine import WRITES, opened, store_address, store_errors
 from serving.store_lookup import Lookups
 from serving.store_runs import ScoringRun, complete_runs, find_run, run_to_read
 from serving.store_tables import customer_scores, metadata
+from serving.store_views import renew_views
 from serving.store_writer import MAX_ID_BYTES, RunWriter, storable, writing
 
 __all__ = [
@@ -81,6 +82,8 @@ class Store:
     def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
         self._address = store_address(url)
         self._engine = opened(self._address, metadata, answer_seconds)
+        with store_errors(self._address):
+            renew_views(self._engine)
         self._lookups = Lookups(self._engine)
         self._sums = lru_cache(COUNTS_KEPT)(self._count)
         self._left_out = lru_cache(COUNTS_KEPT)(self._count_left_out)
