@@ -122,7 +122,8 @@ ZH = ExplainWords(
     smaller="其余 {} 个较小的驱动因素",
     order_count="{:,} 笔订单",
     one_order="1 笔订单",
-    past="回顾：{orders}，最近一次在 {last}；累计消费 {spent}；按以往消费的等级 {tier}，RFM 分群 {segment}，ABC 类 {abc}，生命周期阶段 {stage}。",
+    past="回顾：{orders}，最近一次在 {last}；累计消费 {spent}；"
+    "按以往消费的等级 {tier}，RFM 分群 {segment}，ABC 类 {abc}，生命周期阶段 {stage}。",
     model="模型版本 {}",
     grade="，评级 {}",
     stop="。",

@@ -77,7 +77,8 @@ class ListApi:
         """The list as a workbook, at most ``MAX_SHEET_ROWS`` rows."""
         of, table = await self._table(asked, said=True)
         if of.expected.contacts > MAX_SHEET_ROWS:
-            message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {of.expected.contacts} customers; or ask for .csv"
+            number = of.expected.contacts
+            message = f"must be {MAX_SHEET_ROWS} or less for a workbook, and the list has {number} customers; or ask for .csv"
             raise against_rule("too_many_rows", [Fault("query.capacity", message)])
         return await self._xlsx(table, _name(CHURN_RISK, of.run.terms.as_of))
 

@@ -4,8 +4,8 @@ A contact keeps a share of those who would leave, the ``save_rate``. Of a custom
 
     customers saved = save_rate * r        value saved = save_rate * v
 
-are expected, all others are contacted in vain: they stay anyway (1 - r), or leave all the same (r * (1 - save_rate)). The save rate
-is an assumption; ``foretier campaign measure`` says what it was.
+are expected, all others are contacted in vain: they stay anyway (1 - r), or leave all the same (r * (1 - save_rate)). The save
+rate is an assumption; ``foretier campaign measure`` says what it was.
 """
 
 from __future__ import annotations

@@ -148,7 +148,10 @@ def list_rows(store: Store, settings: Settings, of: ContactList, language: Langu
 def drawn(
     store: Store, of: ContactList, batch: int, after: Position | None = None, rank: int = 0
 ) -> Iterator[tuple[bool, CustomerScore]]:
-    """Read the customers of a list with those held out, up to the last contact, as (held out, score); ``rank`` were read before."""
+    """Read the customers of a list with those held out, up to the last contact, as (held out, score).
+
+    ``rank`` contacts were read before.
+    """
     draw, capacity = of.plan.draw, of.plan.capacity
     while True:
         _, scores = store.page(run_id=of.run.run_id, choice=of.choice, limit=batch, after=after)

@@ -109,7 +109,7 @@ def churn_risk(
     min_risk: MinRisk = 0.0,
     max_risk: MaxRisk = 1.0,
     min_value: MinValue = None,
-    include_gone: IncludeGone = False,
+    include_gone: IncludeGone = False,  # noqa: FBT002 (a flag)
     capacity: Capacity = None,
     budget_per_contact: Budget = None,
     save_rate: SaveRate = None,
@@ -152,8 +152,8 @@ def churn_risk(
         if save is not None:
             saved = save_campaign(store, of, save, at=datetime.now(UTC))
             screen.print(
-                f"Saved as campaign {saved.name}: {saved.contacts:,} to contact from {saved.contact_day} on, {saved.held_out:,} held "
-                f"out; foretier campaign measure {saved.name} tells what it did",
+                f"Saved as campaign {saved.name}: {saved.contacts:,} to contact from {saved.contact_day} on, {saved.held_out:,} "
+                f"held out; foretier campaign measure {saved.name} tells what it did",
                 markup=False, highlight=False,
             )  # fmt: skip
 

@@ -309,9 +309,7 @@ def _of_lists(offer: Offer) -> dict[Route, dict[str, Any]]:
             "The churn-risk list as an Excel workbook",
             _file("The file", XLSX_TYPE),
             (*_KEYED, 422),
-            said={
-                422: f"The list has more than {MAX_SHEET_ROWS:,} customers (too_many_rows): give capacity, or ask for the CSV file"
-            },
+            said={422: f"The list has more than {MAX_SHEET_ROWS:,} customers (too_many_rows): give capacity, or ask for .csv"},
             parameters=[tiers, *_PLANNED],
         ),
         routes.CHANGES: _operation(

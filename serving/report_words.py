@@ -42,7 +42,8 @@ EN = ReportWords(
     predicted="Predicted, {currency}",
     share="Share of value",
     mean_risk="Mean churn risk",
-    horizons="Values and churn risk are of the next {days} days; tiers are those of {tier_days} days, which the model was trained for.",
+    horizons="Values and churn risk are of the next {days} days; tiers are those of {tier_days} days, which the model was "
+    "trained for.",
     moves="{moved:,} are in another tier than by past spend: {up:,} higher, {down:,} lower.",
     held="{held:,} are held in the tier they had, though their value is just beyond its bounds.",
     run="Scoring run {run}, model version {version}",

@@ -38,7 +38,6 @@ NAMES = {
     "parquet",
     "out",
     "json",
-    "json",
     "x",
 }
 """Words that stay as they are in Chinese: names, codes of the settings, options, suffixes."""

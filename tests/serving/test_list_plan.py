@@ -198,7 +198,7 @@ def test_a_campaign_keeps_whom_it_contacts_and_whom_it_does_not(
     assert [row.customer_id for row in campaign_rows(store, SETTINGS, saved)] == left
     for seed in (3, 4):
         publish(store, make_scores(IDS, seed=seed), keep_runs=1)
-    with pytest.raises(NotFoundError, match='list of the campaign "spring.2011-a" cannot be written anew'):
+    with pytest.raises(NotFoundError, match=r'list of the campaign "spring\.2011-a" cannot be written anew'):
         campaign_list(store, SETTINGS, saved)
     assert store.members("spring.2011-a")[1] == members
 
