@@ -54,8 +54,8 @@ class Table:
     """Rows of plain values in the order of ``columns``; ``None`` is an empty cell.
 
     ``notes`` are pairs of label and text for a second sheet, called ``notes_title``. ``created_at`` is the time
-    written into the file: that of the scoring run, never that of the export. ``mark_numbers``: in CSV, texts that are whole numbers
-    are marked as texts too (see :func:`serving.spreadsheet_text.guarded`).
+    written into the file: that of the scoring run, never that of the export. ``mark_numbers``: in CSV, texts that are whole
+    numbers are marked as texts too (see :func:`serving.spreadsheet_text.guarded`).
 
     ``for_programs``: the file is imported, not read. CSV has no mark for UTF-8, and lines end in LF; XLSX is one plain sheet
     without notes, whose columns are headed by ``name``, and whose numbers are rounded as in CSV and have no separators. Texts
@@ -153,8 +153,8 @@ def _rounded(value: Any, kind: Kind) -> Any:
 def _live_ids(rows: int) -> SettingsError:
     return SettingsError(
         f"{rows:,} customers of this list have ids that a spreadsheet runs as formulas (they begin with = + - or @), and an "
-        "import file must hold ids exactly: write a .xlsx file where the system takes one, in which they are text, or leave these "
-        "customers out with foretier suppress add"
+        "import file must hold ids exactly: write a .xlsx file where the system takes one, in which they are text, or leave "
+        "these customers out with foretier suppress add"
     )
 
 

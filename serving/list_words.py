@@ -114,8 +114,7 @@ EN = ListWords(
     ),
     note_saved=(
         "Expected to be saved",
-        "{customers_saved:,.1f} customers worth {value_saved:,.2f} {currency}, if a contact keeps {save_percent} of those who would "
-        "leave",
+        "{customers_saved:,.1f} customers worth {value_saved:,.2f} {currency}, if a contact keeps {save_percent} of the leaving",
     ),
     note_in_vain=(
         "Contacted in vain",
