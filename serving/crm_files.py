@@ -7,8 +7,8 @@ What the vendors document:
   a custom property that requires unique values. Internal names of properties are in lower case.
 - Salesforce ("Prepare CSV Files", developer.salesforce.com): CSV in UTF-8 whose heads are API names, those of custom fields
   ending in ``__c``; days as yyyy-MM-dd; lines end in LF unless the job says otherwise. Records are found again by a custom
-  field with the attribute External ID. Its tools have refused files that begin with the mark for UTF-8 (forcedotcom/dataloader#182,
-  forcedotcom/cli#720).
+  field with the attribute External ID. Its tools have refused files that begin with the mark for UTF-8
+  (forcedotcom/dataloader#182, forcedotcom/cli#720).
 - Marketo ("Bulk Lead Import" and "Field Types", experienceleague.adobe.com): CSV of less than 10 MB whose heads are the REST
   names of fields; days as 2010-05-07; the field type Percent takes whole numbers. Records are found again by ``lookupField``.
 - Jiandaoyun ("Importing Data", help.jodoo.com, the manual of its edition abroad): Excel files of up to 50,000 rows and 200
