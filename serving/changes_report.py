@@ -1,4 +1,4 @@
-"""What ``foretier changes`` and ``foretier notify`` show in the terminal."""
+"""What ``foretier changes`` shows in the terminal."""
 
 from __future__ import annotations
 
