@@ -168,7 +168,7 @@ ZH = ChangeWords(
         one_point="1 个百分点",
         points="{points:.0f} 个百分点",
     ),
-    kinds=MappingProxyType({"newly_at_risk": "新增高流失风险", "upgraded": "升级", "downgraded": "降级", "won_back": "赢回"}),
+    kinds=MappingProxyType({"newly_at_risk": "新增高流失风险", "upgraded": "升级", "downgraded": "降级", "won_back": "回流"}),
     title="客户变化",
     customer_id="客户",
     kind="变化",
