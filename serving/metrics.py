@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: at most 300 series, whatever is asked, by whatever customers in whatever tiers.
+"""Metrics for Prometheus: at most 350 series, whatever is asked, by whatever customers in whatever tiers.
 
 Routes are templates and tiers are capped, so no label holds what a client can choose. BentoML's own metrics, which count raw
 paths, are not offered.
