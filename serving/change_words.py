@@ -60,6 +60,8 @@ class ChangeWords:
     tiers_title: str
     gone: str
     new_customers: str
+    counted: str
+    between: str
     changed_tier: str
     held: str
     runs: str
@@ -122,6 +124,8 @@ EN = ChangeWords(
     tiers_title="Tiers from {before} to {after}",
     gone="gone",
     new_customers="new customers",
+    counted="{kind}: {count:,}",
+    between=", ",
     changed_tier="{moved:,} of {known:,} changed tier{share}.",
     held="{held:,} are held in the tier they had: no change.",
     runs="Rows: run {before}, columns: run {after}.",
@@ -187,6 +191,8 @@ ZH = ChangeWords(
     tiers_title="{before} 至 {after} 的等级变化",
     gone="不再评分",
     new_customers="新增客户",
+    counted="{kind} {count:,} 位",
+    between="，",
     changed_tier="{known:,} 位客户中有 {moved:,} 位等级变化{share}。",
     held="{held:,} 位客户暂时保留原等级，不算变化。",
     runs="行：评分批次 {before}；列：评分批次 {after}。",
