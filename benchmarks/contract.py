@@ -133,6 +133,7 @@ def _publish(config: Path, variables: dict[str, str]) -> None:
     found, as_of = champion(environment), default_as_of(cleaned.report.last_order_day)
     with Store(environment.store_url) as store:
         few = cleaned.orders.filter(nw.col("customer_id").is_in(ids))
+        score(few, as_of - timedelta(days=30), found.model, store, Scoring(str(found.version), now))
         score(few, as_of, found.model, store, Scoring(str(found.version), now))
 
 

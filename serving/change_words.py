@@ -59,6 +59,8 @@ class ChangeWords:
     tiers_title: str
     gone: str
     new_customers: str
+    counted: str
+    between: str
     changed_tier: str
     held: str
     runs: str
@@ -121,6 +123,8 @@ EN = ChangeWords(
     tiers_title="Tiers from {before} to {after}",
     gone="gone",
     new_customers="new customers",
+    counted="{kind}: {count:,}",
+    between=", ",
     changed_tier="{moved:,} of {known:,} changed tier{share}.",
     held="{held:,} are held in the tier they had: no change.",
     runs="Rows: run {before}, columns: run {after}.",
@@ -167,7 +171,7 @@ ZH = ChangeWords(
         one_point="1 个百分点",
         points="{points:.0f} 个百分点",
     ),
-    kinds=MappingProxyType({"newly_at_risk": "新增高流失风险", "upgraded": "升级", "downgraded": "降级", "won_back": "赢回"}),
+    kinds=MappingProxyType({"newly_at_risk": "新增高流失风险", "upgraded": "升级", "downgraded": "降级", "won_back": "回流"}),
     title="客户变化",
     customer_id="客户",
     kind="变化",
@@ -186,6 +190,8 @@ ZH = ChangeWords(
     tiers_title="{before} 至 {after} 的等级变化",
     gone="不再评分",
     new_customers="新增客户",
+    counted="{kind} {count:,} 位",
+    between="，",
     changed_tier="{known:,} 位客户中有 {moved:,} 位等级变化{share}。",
     held="{held:,} 位客户暂时保留原等级，不算变化。",
     runs="行：评分批次 {before}；列：评分批次 {after}。",

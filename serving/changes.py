@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from configs.change_kinds import CHANGE_KINDS, ChangeKind
@@ -126,7 +126,13 @@ def compare(store: Store, risk_bands: Mapping[str, float], before: int | None = 
     high_risk = next(iter(risk_bands.values()))
     rules = ChangeRules(earlier.run_id, later.run_id, later.tier_names, high_risk, day_number(one.as_of))
     pairs, counts = store.tier_pairs(rules)
-    return Comparison(earlier, later, rules, pairs, counts)
+    return Comparison(earlier, later, rules, _in_order(pairs, earlier, later), counts)
+
+
+def _in_order(pairs: Iterable[TierPair], earlier: ScoringRun, later: ScoringRun) -> tuple[TierPair, ...]:
+    """Best tiers first, by the tier before and then the tier now; new customers and those that are gone last."""
+    before, after = ([*run.tier_names, None] for run in (earlier, later))
+    return tuple(sorted(pairs, key=lambda pair: (before.index(pair.tier_before), after.index(pair.tier))))
 
 
 def _run_before(store: Store, later: ScoringRun) -> ScoringRun:

@@ -1,4 +1,4 @@
-"""What ``foretier changes`` and ``foretier notify`` show in the terminal."""
+"""What ``foretier changes`` shows in the terminal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _remarks(found: Comparison, words: ChangeWords) -> list[str]:
     known = found.moved + found.stayed
     share = f" ({100 * found.moved / known:.1f} %)" if known else ""
     held = words.held.format(held=found.after.held)
-    counted = ", ".join(f"{words.kinds[kind]}: {found.counts[kind]:,}" for kind in CHANGE_KINDS)
+    counted = words.between.join(words.counted.format(kind=words.kinds[kind], count=found.counts[kind]) for kind in CHANGE_KINDS)
     return [
         words.changed_tier.format(moved=found.moved, known=known, share=share),
         *[held] * (found.after.held > 0),
@@ -76,6 +76,6 @@ def changed_table(found: Comparison, rows: Sequence[Change], *, wide: bool, lang
         tiers = row.tier if row.tier == row.tier_before else f"{row.tier_before} → {row.tier}"
         risk = (f"{100 * row.churn_risk_before:.0f} → {100 * row.churn_risk:.0f} %",) if wide else ()
         values = f"{row.predicted_value_before:,.0f} → {row.predicted_value:,.0f}"
-        kinds = ", ".join(words.kinds[kind] for kind in row.kinds)
+        kinds = words.between.join(words.kinds[kind] for kind in row.kinds)
         table.add_row(Text(one_line(row.customer_id)), kinds, tiers, *risk, values, Text(row.reason))
     return table

@@ -99,7 +99,7 @@ def _notes(found: Comparison, wanted: Wanted, words: ChangeWords) -> tuple[tuple
     return (
         (words.note_from, _run_words(found.before, words)),
         (words.note_to, _run_words(found.after, words)),
-        (words.note_kinds, ", ".join(words.kinds[kind] for kind in wanted.kinds) or words.note_all),
+        (words.note_kinds, words.between.join(words.kinds[kind] for kind in wanted.kinds) or words.note_all),
         (words.note_tiers, ", ".join(wanted.tiers) or words.note_all),
         *((label, text.format(**facts)) for label, text in said),
         *((label, text.format(count=count, risk=found.rules.high_risk)) for label, text, count in counted),

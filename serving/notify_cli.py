@@ -83,5 +83,7 @@ def _summary(told: Iterable[dict[str, Any]], host: str) -> str:
         return "Nobody changed: nothing to send."
     sent = [one for one in told if not one["already_delivered"]]
     before = len(told) - len(sent)
+    if not sent:
+        return f"All {before:,} events were delivered to {host} before: nothing to send."
     said = f"{len(sent):,} of {len(told):,} events with {sum(one['customers'] for one in sent):,} customers sent to {host}"
     return f"{said}; {before:,} were delivered before." if before else f"{said}."

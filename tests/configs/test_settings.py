@@ -295,3 +295,67 @@ def test_settings_for_logs_hold_no_password() -> None:
         logged = json.dumps(parse_settings(raw, where="test").without_secrets())
         assert "secret" not in logged
         assert "127.0.0.1/shop" in logged
+
+
+class TestWebhook:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://crm.shop.example/foretier", "https://crm.shop.example:8443/a?b=c", "http://localhost:8000/", "http://127.0.0.1/x",
+            "http://[::1]:9/x", "HTTPS://crm.shop.example",
+        ],
+    )  # fmt: skip
+    def test_tls_or_this_machine(self, url: str) -> None:
+        assert parsed(webhook={"url": url}).webhook.url == url
+
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("http://crm.shop.example/T0ken", "must begin with https://"),
+            ("http://127.0.0.1.example/T0ken", "must begin with https://"),
+            ("http://localhost@crm.example/T0ken", "must not hold a user name"),
+            ("http://10.0.0.1/T0ken", "must begin with https://"),
+            ("http://0.0.0.0/T0ken", "must begin with https://"),
+            ("http://[::ffff:10.0.0.1]/T0ken", "must begin with https://"),
+            ("https://me:T0ken@crm.shop.example/", "must not hold a user name or password"),
+            ("https://crm.shop.example/#T0ken", "must not hold a #"),
+            ("ftp://crm.shop.example/T0ken", "expected an address such as"),
+            ("crm.shop.example/T0ken", "expected an address such as"),
+            ("https:///T0ken", "expected an address such as"),
+            ("https://crm.shop.example:x/T0ken", "expected an address such as"),
+            ("https://crm.shop.example/T0 ken", "expected an address such as"),
+            ("https://crm.shop.example/T0\nken", "expected an address such as"),
+            ("https://[::1/T0ken", "expected an address such as"),
+            ("", "expected an address such as"),
+        ],
+    )
+    def test_nothing_goes_in_clear_and_the_address_is_not_repeated(self, url: str, said: str) -> None:
+        told = refused(webhook={"url": url})
+        assert f"webhook.url: {said}" in told
+        assert "T0" not in told
+
+    @pytest.mark.parametrize(
+        ("webhook", "said"),
+        [
+            ({"attempts": 0}, "webhook.attempts"),
+            ({"attempts": 21}, "webhook.attempts"),
+            ({"timeout_seconds": 0.0}, "webhook.timeout_seconds"),
+            ({"kinds": []}, "webhook.kinds"),
+            ({"kinds": ["upgrade"]}, "webhook.kinds"),
+            ({"adress": "x"}, "unknown key webhook.adress"),
+            ({"url": 5}, "webhook.url: expected text"),
+        ],
+    )
+    def test_what_does_not_fit(self, webhook: dict[str, Any], said: str) -> None:
+        assert said in refused(webhook=webhook)
+
+    def test_kinds_have_one_order_and_the_path_is_logged_nowhere(self) -> None:
+        settings = parsed(webhook={"url": "https://hooks.example:444/T0ken?key=k", "kinds": ["won_back", "upgraded", "won_back"]})
+        assert settings.webhook.kinds == ("upgraded", "won_back")
+        assert settings.without_secrets()["webhook"]["url"] == "https://hooks.example:444"
+
+    def test_the_secret_comes_from_the_environment_and_is_not_shown(self) -> None:
+        environment = Environment.read({"FORETIER_WEBHOOK_SECRET": "whsec_c2VjcmV0"})
+        assert environment.webhook_secret == "whsec_c2VjcmV0"  # noqa: S105 (nobody's)
+        assert "c2VjcmV0" not in repr(environment)
+        assert Environment.read({"FORETIER_WEBHOOK_SECRET": ""}).webhook_secret is None

@@ -398,7 +398,7 @@ def test_chinese_is_spoken_and_codes_stay(tmp_path: Any, make_scores: MakeScores
     sheet, notes = openpyxl.load_workbook(tmp_path / "changes.xlsx").worksheets
     assert [cell.value for cell in sheet[1]][:4] == ["客户", "变化", "原等级", "现等级"]
     assert [cell.value for cell in sheet[2]][:4] == ["1", "newly_at_risk upgraded won_back", "Silver", "Gold"]
-    assert ("赢回 (won_back)", "1 位：此前沉睡或已流失，之后重新下单并恢复活跃") in list(notes.values)
+    assert ("回流 (won_back)", "1 位：此前沉睡或已流失，之后重新下单并恢复活跃") in list(notes.values)
 
 
 def test_both_languages_fill_in_the_same() -> None:
