@@ -5,14 +5,14 @@ What the vendors document:
 - HubSpot ("Set up import files", knowledge.hubspot.com): CSV in UTF-8 or XLSX of one sheet, the first row heads the columns;
   days as year-month-day; options of one property are separated by semicolons. Records are found again by Record ID, Email or
   a custom property that requires unique values. Internal names of properties are in lower case.
-- Salesforce ("Prepare CSV Files", developer.salesforce.com): CSV in UTF-8 whose heads are API names, those of custom fields ending
-  in ``__c``; days as yyyy-MM-dd; lines end in LF unless the job says otherwise. Records are found again by a custom field with
-  the attribute External ID. Its tools have refused files that begin with the mark for UTF-8 (forcedotcom/dataloader#182,
-  forcedotcom/cli#720).
-- Marketo ("Bulk Lead Import" and "Field Types", experienceleague.adobe.com): CSV of less than 10 MB whose heads are the REST names
-  of fields; days as 2010-05-07; the field type Percent takes whole numbers. Records are found again by ``lookupField``.
-- Jiandaoyun ("Importing Data", help.jodoo.com, the manual of its edition abroad): Excel files of up to 50,000 rows and 200 columns;
-  a day is a date cell or a text such as 2015-04-20; columns are matched to the titles of form fields.
+- Salesforce ("Prepare CSV Files", developer.salesforce.com): CSV in UTF-8 whose heads are API names, those of custom fields
+  ending in ``__c``; days as yyyy-MM-dd; lines end in LF unless the job says otherwise. Records are found again by a custom
+  field with the attribute External ID. Its tools have refused files that begin with the mark for UTF-8
+  (forcedotcom/dataloader#182, forcedotcom/cli#720).
+- Marketo ("Bulk Lead Import" and "Field Types", experienceleague.adobe.com): CSV of less than 10 MB whose heads are the REST
+  names of fields; days as 2010-05-07; the field type Percent takes whole numbers. Records are found again by ``lookupField``.
+- Jiandaoyun ("Importing Data", help.jodoo.com, the manual of its edition abroad): Excel files of up to 50,000 rows and 200
+  columns; a day is a date cell or a text such as 2015-04-20.
 
 What is our choice: which columns there are, and the names, each made of ``foretier`` and ours; that the id is a column of its
 own, since Foretier knows no e-mail address; for Jiandaoyun the titles of the Chinese list, and codes in Chinese words. Churn
