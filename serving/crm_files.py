@@ -12,7 +12,7 @@ What the vendors document:
 - Marketo ("Bulk Lead Import" and "Field Types", experienceleague.adobe.com): CSV of less than 10 MB whose heads are the REST
   names of fields; days as 2010-05-07; the field type Percent takes whole numbers. Records are found again by ``lookupField``.
 - Jiandaoyun ("Importing Data", help.jodoo.com, the manual of its edition abroad): Excel files of up to 50,000 rows and 200
-  columns; a day is a date cell or a text such as 2015-04-20; columns are matched to the titles of form fields.
+  columns; a day is a date cell or a text such as 2015-04-20.
 
 What is our choice: which columns there are, and the names, each made of ``foretier`` and ours; that the id is a column of its
 own, since Foretier knows no e-mail address; for Jiandaoyun the titles of the Chinese list, and codes in Chinese words. Churn

@@ -53,9 +53,9 @@ class Column:
 class Table:
     """Rows of plain values in the order of ``columns``; ``None`` is an empty cell.
 
-    ``notes`` are pairs of label and text for a second sheet, called ``notes_title``. ``created_at`` is the time
-    written into the file: that of the scoring run, never that of the export. ``mark_numbers``: in CSV, texts that are whole
-    numbers are marked as texts too (see :func:`serving.spreadsheet_text.guarded`).
+    ``notes`` are pairs of label and text for a second sheet, called ``notes_title``. ``created_at`` is the time written into the
+    file: that of the scoring run, never that of the export. ``mark_numbers``: in CSV, texts that are whole numbers are marked as
+    texts too (see :func:`serving.spreadsheet_text.guarded`).
 
     ``for_programs``: the file is imported, not read. CSV has no mark for UTF-8, and lines end in LF; XLSX is one plain sheet
     without notes, whose columns are headed by ``name``, and whose numbers are rounded as in CSV and have no separators. Texts
@@ -185,7 +185,7 @@ def write_xlsx(file: BinaryIO, table: Table) -> int:
     """
     with _workbook(file, table.created_at) as workbook:
         formats = _formats(workbook, for_programs=table.for_programs)
-        sheet = workbook.add_worksheet(table.title)
+        sheet = _new_sheet(workbook, table.title)
         _lay_out(sheet, table, formats)
         last = 0
         for last, row in enumerate(table.rows, start=1):
@@ -198,7 +198,7 @@ def write_xlsx(file: BinaryIO, table: Table) -> int:
                 _write_cell(sheet, last, place, shown, column.kind, formats)
         if not table.for_programs:
             _furnish(sheet, table.columns, last)
-            _write_notes(workbook.add_worksheet(table.notes_title), table.notes, formats)
+            _write_notes(_new_sheet(workbook, table.notes_title), table.notes, formats)
     return last
 
 
@@ -265,7 +265,6 @@ def _formats(workbook: xlsxwriter.Workbook, *, for_programs: bool) -> dict[str, 
         "head": {"bold": True, "bg_color": "#1F3864", "font_color": "#FFFFFF", "text_wrap": True, "valign": "vcenter"},
         "note": {"num_format": "@", "quote_prefix": True, "valign": "top", "text_wrap": True},
         "strong": {"bold": True, "valign": "top"},
-        "run": {},
     }
     if for_programs:
         looks |= {name: {"num_format": number} for name, number in _PLAIN_NUMBERS.items()}
@@ -288,26 +287,35 @@ def _write_cell(sheet: Worksheet, row: int, place: int, value: Any, kind: Kind, 
     if value is None or value == "":
         sheet.write_blank(row, place, None, formats[kind])
     elif kind == "text":
-        _write_text(sheet, row, place, str(value), formats)
+        sheet.write_string(row, place, _shortened(_sound(str(value))), formats["text"])
     elif kind == "date":
         sheet.write_datetime(row, place, value, formats[kind])
     else:
         sheet.write_number(row, place, value, formats[kind])
 
 
-# XlsxWriter takes a text between <r> and </r> for markup of its own, and of two escape sequences that share an
-# underscore it escapes one. Such texts are written in runs, cut where the trouble begins.
-_RUN_CUTS = re.compile(r"(?<=_)(?=x[0-9a-fA-F]{4}_)|(?<=^<)(?=r>)")
+# ECMA-376 22.9.2.19: _xHHHH_ stands for a character that XML cannot hold, and the underscore of such a text is escaped itself.
+_NOT_IN_XML = "\x00-\x08\x0b-\x1f\ufffe\uffff"
+_LIKE_AN_ESCAPE = re.compile(rf"_(?=x[0-9a-fA-F]{{4}}[_{_NOT_IN_XML}])")
+_UNFIT_FOR_XML = re.compile(f"[{_NOT_IN_XML}]")
 
 
-def _write_text(sheet: Worksheet, row: int, place: int, text: str, formats: dict[str, Format]) -> None:
-    text = _shortened(_sound(text))
-    runs = _RUN_CUTS.split(text)
-    if len(runs) == 1:
-        sheet.write_string(row, place, text, formats["text"])
-    else:
-        fragments = [part for run in runs for part in (formats["run"], run)]
-        sheet.write_rich_string(row, place, *fragments, formats["text"])
+def _new_sheet(workbook: xlsxwriter.Workbook, title: str) -> Worksheet:
+    """Add a sheet that escapes by our rule: XlsxWriter's own loses one of two escapes that share an underscore."""
+    sheet = workbook.add_worksheet(title)
+    sheet._escape_control_characters = _escaped  # noqa: SLF001
+    return sheet
+
+
+def _escaped(text: Any) -> Any:
+    """Write a text so that a spreadsheet reads it back exactly; numbers come through here too."""
+    if not isinstance(text, str):
+        return text
+    text = _LIKE_AN_ESCAPE.sub("_x005F_", text)
+    text = _UNFIT_FOR_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+    if text.startswith("<r>"):  # XlsxWriter would take it for markup of its own
+        return f"_x003C_{text[1:]}"
+    return text
 
 
 def _shortened(text: str) -> str:

@@ -29,7 +29,7 @@ _PARQUET_TYPES = {
 
 
 def check_list_suffix(path: Path, target: str | None = None) -> None:
-    """Raise SettingsError unless a list can be written to a file of this name; ``target``: a CRM, which takes some kinds."""
+    """Raise SettingsError unless a list can be written to a file of this name; ``target``: one that a CRM imports."""
     suffix = path.suffix.lower()
     if target is not None:
         system = crm_target(target)
