@@ -133,7 +133,7 @@ def write_json(path: Path, data: Any) -> None:
     """
     text = _json(data) + "\n"
     with _written(path) as file:
-        file.write(text.encode())
+        file.write(_encoded(text))
 
 
 def write_json_list(path: Path, head: Mapping[str, Any], name: str, rows: Iterable[Any]) -> None:
@@ -142,17 +142,21 @@ def write_json_list(path: Path, head: Mapping[str, Any], name: str, rows: Iterab
     ``head`` must not be empty. Raises ValueError on NaN and infinities.
     """
     with _written(path) as file:
-        file.write((_json(head).removesuffix("\n}") + f",\n  {_json(name)}: [").encode())
+        file.write(_encoded(_json(head).removesuffix("\n}") + f",\n  {_json(name)}: ["))
         between = ""
         for row in rows:
             # A line end within a text is escaped: every one found here is of the layout.
-            file.write(f"{between}\n{_json(row)}".replace("\n", "\n    ").encode())
+            file.write(_encoded(f"{between}\n{_json(row)}".replace("\n", "\n    ")))
             between = ","
         file.write(b"\n  ]\n}\n" if between else b"]\n}\n")
 
 
 def _json(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False, default=str)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")  # half a surrogate pair, which UTF-8 cannot hold, becomes JSON's own escape
 
 
 @contextmanager

@@ -166,7 +166,8 @@ def _check_out(out: Path | None, target: str | None) -> None:
     if out is not None:
         check_list_suffix(out, target)
     elif target is not None:
-        raise SettingsError(f"--for {crm_target(target).name} writes a file: say which one with --out FILE.csv")
+        system = crm_target(target)
+        raise SettingsError(f"--for {system.name} writes a file: say which one with --out FILE{system.suffixes[0]}")
 
 
 def _write_list(store: Store, settings: Settings, of: ContactList, out: Path, target: str | None, screen: Console) -> None:

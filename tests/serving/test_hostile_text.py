@@ -25,6 +25,7 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
+from configs.command import write_json_list
 from configs.errors import SettingsError
 from serving.crm_files import crm_columns, crm_target
 from serving.exports import Column, ParquetParts, Table, csv_chunks, xlsx_bytes
@@ -251,10 +252,13 @@ def test_parquet_holds_every_text(tmp_path: Path) -> None:
     assert (read["customer_id"], read["action"]) == (ids(), list(texts()[: len(ids())]))
 
 
-def test_json_holds_every_text() -> None:
-    read = json.loads(json.dumps([wire_row(one) for one in rows(ids())]).encode())
-    assert [one["customer_id"] for one in read] == ids()
-    assert [one["action"] for one in read] == list(texts()[: len(ids())])
+def test_json_holds_every_text(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    lines = [*rows(ids()), *(replace(row(1, "1", one), tier=one) for one in HALF_PAIRS)]
+    write_json_list(path, {"list": "churn-risk", "tiers": HALF_PAIRS}, "customers", map(wire_row, lines))
+    read = json.loads(path.read_bytes())["customers"]
+    assert [one["customer_id"] for one in read] == [one.customer_id for one in lines]
+    assert [(one["action"], one["tier"]) for one in read] == [(one.action, one.tier) for one in lines]
 
 
 # Files of CRMs
