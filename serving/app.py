@@ -12,6 +12,7 @@ from starlette.responses import Response
 from configs.errors import NotFoundError
 from serving import request_scoring, routes
 from serving.changes_query import CHANGES_PAGED, changes_document, changes_query
+from serving.console_page import PAGE, console_file
 from serving.docs_page import DOCS_HEADERS, docs_page
 from serving.guard import Asked, Handler
 from serving.list_api import LANGUAGE, ListApi
@@ -51,6 +52,7 @@ class Api:
             routes.OPENAPI: self.openapi,
             routes.DOCS: self.docs,
             routes.HOME: self.home,
+            routes.CONSOLE: self.console,
             **ListApi(self._current).handlers(),
         }
 
@@ -135,8 +137,12 @@ class Api:
         return Response(docs_page(openapi(self._offer())), media_type="text/html", headers={**PLAIN_HEADERS, **DOCS_HEADERS})
 
     async def home(self, _: Asked) -> Response:
-        """To the page for people."""
-        return Response(status_code=307, headers={"location": "/docs"})
+        """The console."""
+        return console_file(PAGE)
+
+    async def console(self, asked: Asked) -> Response:
+        """A file of the console."""
+        return console_file(asked.parameters["file"])
 
     def _offer(self) -> Offer:
         """What is described: as far as it is known, where nothing is published or the keys cannot be read."""

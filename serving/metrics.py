@@ -31,6 +31,8 @@ OTHER_TIERS = "other"
 FILES = "/v1/lists/churn-risk.csv"
 COUNTED_AS = {
     routes.CHURN_RISK_XLSX.template: FILES,
+    routes.HOME.template: routes.DOCS.template,
+    routes.CONSOLE.template: routes.DOCS.template,
     routes.CAMPAIGN_CSV.template: routes.CAMPAIGNS.template,
     routes.CAMPAIGN_XLSX.template: routes.CAMPAIGNS.template,
 }

@@ -21,6 +21,7 @@ from configs.settings import Serving
 from serving import answers, routes, schemas
 from serving.changes import CURSOR as CHANGES_CURSOR
 from serving.changes_query import MAX_KINDS
+from serving.console_page import TYPES
 from serving.list_plan import MAX_AMOUNT, MAX_CAPACITY, MAX_SEED, MAX_TIERS
 from serving.list_query import MAX_SHEET_ROWS
 from serving.lists import CURSOR, MOST_PAGE_ROWS, PAGE_ROWS
@@ -408,11 +409,18 @@ _OF_THE_SERVICE: dict[Route, dict[str, Any]] = {
         _OPEN,
     ),
     routes.HOME: _operation(
-        "home",
-        "To /docs",
-        {"description": "To /docs", "headers": {"Location": _header("/docs", {"type": "string", "const": "/docs"})}},
+        "console",
+        "The console in the browser",
+        {"description": "A page", "content": _content(HTML_TYPE, {"type": "string"})},
         _OPEN,
-        status=307,
+    ),
+    routes.CONSOLE: _operation(
+        "consoleFile",
+        "A file of the console",
+        {"description": "The file", "content": {media: {"schema": {"type": "string"}} for media in sorted(TYPES.values())}},
+        (*_OPEN, 404),
+        said={404: "There is no such file"},
+        parameters=[{"name": "file", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Its name"}],
     ),
 }
 

@@ -45,11 +45,12 @@ METRICS = Route("GET", "/metrics", "admin")
 OPENAPI = Route("GET", "/openapi.json")
 DOCS = Route("GET", "/docs")
 HOME = Route("GET", "/")
+CONSOLE = Route("GET", "/console/{file}")
 
 ROUTES = (
     CUSTOMER, ORDERS, PREDICTIONS, CHURN_RISK, CHURN_RISK_CSV, CHURN_RISK_XLSX, CHANGES,
     CAMPAIGNS, SAVE_CAMPAIGN, CAMPAIGN_CSV, CAMPAIGN_XLSX, TIERS, MODEL, LIVE, READY,
-    METRICS, OPENAPI, DOCS, HOME,
+    METRICS, OPENAPI, DOCS, HOME, CONSOLE,
 )  # fmt: skip
 
 
