@@ -26,14 +26,14 @@ HEADERS = {
 
 def console_file(name: str) -> Response:
     """Give one file of the console. Raises Refusal (404): there is none of this name."""
-    found = _files().get(name)
+    found = console_files().get(name)
     if found is None:
         raise Refusal.plain(404)
     return Response(found, headers={**HEADERS, "content-type": TYPES[Path(name).suffix]})
 
 
 @cache
-def _files() -> dict[str, bytes]:
-    """All files by name; what is not here cannot be asked for, whatever a path holds."""
+def console_files() -> dict[str, bytes]:
+    """Give all files by name; what is not here cannot be asked for, whatever a path holds."""
     folder = Path(__file__).parent / "console"
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in TYPES}

@@ -21,7 +21,7 @@ from configs.settings import Serving
 from serving import answers, routes, schemas
 from serving.changes import CURSOR as CHANGES_CURSOR
 from serving.changes_query import MAX_KINDS
-from serving.console_page import TYPES
+from serving.console_page import TYPES, console_files
 from serving.list_plan import MAX_AMOUNT, MAX_CAPACITY, MAX_SEED, MAX_TIERS
 from serving.list_query import MAX_SHEET_ROWS
 from serving.lists import CURSOR, MOST_PAGE_ROWS, PAGE_ROWS
@@ -382,6 +382,13 @@ _OF_CAMPAIGNS: dict[Route, dict[str, Any]] = {
     ),
 }
 
+_FILE = {
+    "name": "file",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "enum": list(console_files())},
+    "description": "Its name",
+}
 _OF_THE_SERVICE: dict[Route, dict[str, Any]] = {
     routes.MODEL: _operation("getModel", "The champion model", _json("The model", answers.ModelView)),
     routes.LIVE: _operation("live", "The process serves", _json("It does", answers.State), _OPEN),
@@ -420,7 +427,7 @@ _OF_THE_SERVICE: dict[Route, dict[str, Any]] = {
         {"description": "The file", "content": {media: {"schema": {"type": "string"}} for media in sorted(TYPES.values())}},
         (*_OPEN, 404),
         said={404: "There is no such file"},
-        parameters=[{"name": "file", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Its name"}],
+        parameters=[_FILE],
     ),
 }
 

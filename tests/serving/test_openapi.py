@@ -25,14 +25,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.settings import Serving
+from configs.settings import Lists, Serving
 from serving import answers, routes
 from serving.app import Api
 from serving.docs_page import docs_page
 from serving.guard import Asked, Guard, Handler
 from serving.keys import KeyRecord, KeyRing, new_key
-from serving.list_query import MAX_SHEET_ROWS, MAX_TIERS, list_query
-from serving.metrics import Metrics
+from serving.list_plan import MAX_TIERS
+from serving.list_query import MAX_SHEET_ROWS, list_query
+from serving.metrics import COUNTED_AS, Metrics
 from serving.openapi import Offer, openapi
 from serving.refusal import Refusal
 from serving.schemas import DAY, MAX_ORDERS, MOMENT, NOT_BLANK, prediction_request
@@ -111,14 +112,14 @@ def test_every_status_that_was_seen_is_declared(explored: dict[str, Any]) -> Non
     seen = {(one["path"], one["status"]) for one in explored["answers"]}
     of_the_guard = {(path, 405) for path, _ in seen} | {("unknown", 404)}
     assert seen <= declared() | of_the_guard
-    assert {(path, 200) for path in openapi()["paths"]} - {("/", 200)} <= seen
+    assert {(COUNTED_AS.get(path, path), 200) for path in openapi()["paths"]} <= seen
     assert {status for _, status in seen} >= FOUND
 
 
 def declared() -> set[tuple[str, int]]:
     """Every path with every status of it."""
     operations = [(path, operation) for path, methods in openapi()["paths"].items() for operation in methods.values()]
-    return {(path, int(status)) for path, operation in operations for status in operation["responses"]}
+    return {(COUNTED_AS.get(path, path), int(status)) for path, operation in operations for status in operation["responses"]}
 
 
 # ------------------------------------------------------------------------------------------------ every declared failure
@@ -235,7 +236,7 @@ def test_changes_are_not_found_before_there_are_two_runs(service: Any) -> None:
 
 
 def test_a_workbook_of_too_many_rows_is_refused(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.app.MAX_SHEET_ROWS", 5)
+    monkeypatch.setattr("serving.list_api.MAX_SHEET_ROWS", 5)
     answer = service.get("/v1/lists/churn-risk.xlsx?capacity=6")
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "too_many_rows")
     assert service.get("/v1/lists/churn-risk.xlsx?capacity=5").status_code == 200
@@ -288,19 +289,19 @@ def test_the_pattern_of_ids_is_what_is_checked(text: str) -> None:
 
 @given(st.floats(0.0, 1.0) | st.just(-0.0) | st.integers(0, 1))
 def test_a_risk_may_be_written_as_json_writes_numbers(risk: float) -> None:
-    assert list_query({"min_risk": [json.dumps(risk)]}).filters.min_risk == risk
+    assert list_query({"min_risk": [json.dumps(risk)]}, Lists()).plan.min_risk == risk
 
 
 @pytest.mark.parametrize("text", ["-1e-9", "1.0000001", "1e3", "nan", "Infinity", "1e", ".5", "0x1p-1", " 0.5", "٠.٥"])
 def test_what_is_no_risk_is_refused(text: str) -> None:
     with pytest.raises(Refusal, match="number from 0 to 1"):
-        list_query({"min_risk": [text]})
+        list_query({"min_risk": [text]}, Lists())
 
 
 def test_tiers_may_be_given_only_so_often() -> None:
-    assert list_query({"tier": ["Gold"] * MAX_TIERS}).filters.tiers == ("Gold",) * MAX_TIERS
+    assert list_query({"tier": ["Gold"] * MAX_TIERS}, Lists()).plan.tiers == ("Gold",) * MAX_TIERS
     with pytest.raises(Refusal, match="may be given 50 times"):
-        list_query({"tier": ["Gold"] * (MAX_TIERS + 1)})
+        list_query({"tier": ["Gold"] * (MAX_TIERS + 1)}, Lists())
 
 
 def test_the_description_is_of_this_service_now(service: Any) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import math
+import re
 import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -412,15 +413,13 @@ def test_openapi_is_true_to_the_routes_and_refers_to_nothing_missing(service: An
         assert reference in document["components"]["schemas"]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            assert service.ask(method, path.replace("{customer_id}", "nobody")).status_code != 405
+            assert service.ask(method, re.sub(r"{\w+}", "nobody", path)).status_code != 405
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
                     assert answer["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 
 
 def test_the_pages_load_nothing_from_elsewhere(service: Any) -> None:
-    home = service.get("/")
-    assert (home.status_code, home.headers["location"]) == (307, "/docs")
     page = service.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for loader in ("<script", "<link", "<img", "<iframe", "src=", "url(", "@import", "http://", "https://"):
