@@ -53,12 +53,12 @@ def faults(service: Any) -> list[str]:
 
 
 def test_a_promoted_champion_is_served_without_a_new_run(serve: Any, state: Any, environment: Environment) -> None:
-    champion = SimpleNamespace(version="1", model=state.model)
+    champion = SimpleNamespace(version="1", model=state.model, metrics={})
     publish(state, environment, state.model, "1")
     with serve(state.settings_path, environment, lambda _: champion) as service:
         service.wait_until(lambda: service.get("/readyz").status_code == 200)
         before = service.predict(BOUGHT).json()["predictions"][0]
-        champion = SimpleNamespace(version="2", model=times(state.model, 2.0))
+        champion = SimpleNamespace(version="2", model=times(state.model, 2.0), metrics={})
         service.wait_until(lambda: served(service) == "2")
         after = service.predict(BOUGHT).json()["predictions"][0]
         assert after["predicted_value"] == pytest.approx(2.0 * before["predicted_value"])
@@ -72,7 +72,7 @@ def test_a_registry_that_is_away_changes_nothing(serve: Any, state: Any, environ
     def load(_: Environment) -> Any:
         if away:
             raise RegistryError("the model registry cannot be reached")
-        return SimpleNamespace(version="1", model=state.model)
+        return SimpleNamespace(version="1", model=state.model, metrics={})
 
     publish(state, environment, state.model, "1")
     with serve(state.settings_path, environment, load) as service:
@@ -89,11 +89,11 @@ def test_a_registry_that_is_away_changes_nothing(serve: Any, state: Any, environ
 
 
 def test_a_champion_of_another_horizon_waits_for_its_run(serve: Any, state: Any, environment: Environment) -> None:
-    champion = SimpleNamespace(version="1", model=state.model)
+    champion = SimpleNamespace(version="1", model=state.model, metrics={})
     publish(state, environment, state.model, "1")
     with serve(state.settings_path, environment, lambda _: champion) as service:
         service.wait_until(lambda: service.get("/readyz").status_code == 200)
-        champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=30))
+        champion = SimpleNamespace(version="2", model=replace(state.model, horizon_days=30), metrics={})
         service.wait_until(lambda: faults(service) != [])
         assert "champion version 2 waits: the published run is by a model of 90 days" in faults(service)[0]
         assert served(service) == "1"
@@ -107,11 +107,11 @@ def test_a_champion_of_another_horizon_waits_for_its_run(serve: Any, state: Any,
 
 def test_a_model_that_cannot_predict_is_not_served(serve: Any, state: Any, environment: Environment) -> None:
     broken = replace(state.model, two_part=replace(state.model.two_part, inputs=("no", "such", "inputs")))
-    champion = SimpleNamespace(version="1", model=state.model)
+    champion = SimpleNamespace(version="1", model=state.model, metrics={})
     publish(state, environment, state.model, "1")
     with serve(state.settings_path, environment, lambda _: champion) as service:
         service.wait_until(lambda: service.get("/readyz").status_code == 200)
-        champion = SimpleNamespace(version="2", model=broken)
+        champion = SimpleNamespace(version="2", model=broken, metrics={})
         service.wait_until(lambda: faults(service) != [])
         assert faults(service)[0].startswith("champion version 2 cannot predict (")
         assert faults(service)[0].endswith("version 1 is served on")
@@ -158,7 +158,7 @@ def test_answers_never_mix_generations(serve: Any, state: Any, environment: Envi
     """Lookups, predictions and lists while runs and champions change: each is of one version, and of what was published."""
     factors = {str(number): 1.0 + number for number in range(4)}
     models = {version: times(state.model, factor) for version, factor in factors.items()}
-    champion = SimpleNamespace(version="0", model=models["0"])
+    champion = SimpleNamespace(version="0", model=models["0"], metrics={})
     publish(state, environment, models["0"], "0")
     done = threading.Event()
 
@@ -166,7 +166,7 @@ def test_answers_never_mix_generations(serve: Any, state: Any, environment: Envi
         nonlocal champion
         for version in list(factors)[1:]:
             publish(state, environment, models[version], version)
-            champion = SimpleNamespace(version=version, model=models[version])
+            champion = SimpleNamespace(version=version, model=models[version], metrics={})
             time.sleep(0.3)
         done.set()
 
