@@ -174,6 +174,7 @@ def test_answers_never_mix_generations(serve: Any, state: Any, environment: Envi
         service.wait_until(lambda: service.get("/readyz").status_code == 200)
         base = service.get("/v1/customers/0188").json()["predicted_value"] / factors["0"]
         asked = service.predict(BOUGHT).json()["predictions"][0]["predicted_value"] / factors["0"]
+        listed = service.get("/v1/lists/churn-risk?limit=1").json()["customers"][0]
         swapping, seen, requests = threading.Thread(target=swap), set(), 0
         swapping.start()
         while not done.is_set() or seen != set(factors):
@@ -182,8 +183,8 @@ def test_answers_never_mix_generations(serve: Any, state: Any, environment: Envi
             page = service.get("/v1/lists/churn-risk?limit=1000").json()
             assert found["predicted_value"] == pytest.approx(base * factors[found["model_version"]])
             assert fresh["predicted_value"] == pytest.approx(asked * factors[fresh["model_version"]])
-            value = next(row["predicted_value"] for row in page["customers"] if row["customer_id"] == "0188")
-            assert value == pytest.approx(base * factors[page["model_version"]])
+            value = next(row["predicted_value"] for row in page["customers"] if row["customer_id"] == listed["customer_id"])
+            assert value == pytest.approx(listed["predicted_value"] * factors[page["model_version"]])
             seen |= {found["model_version"]} & {fresh["model_version"]}
             requests += 3
         swapping.join()
