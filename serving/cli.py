@@ -25,18 +25,18 @@ from serving.changes_cli import changes
 from serving.keys_cli import app as keys
 from serving.lists_cli import campaign, lists, suppress
 from serving.notify_cli import notify
+from serving.read_log import cleaned_orders
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from configs.settings import Environment, Settings
+    from configs.settings import Settings
     from features.orders import Cleaned
     from models.registry import LoadedModel
     from serving.store import ScoringRun
 
 SHOWN_ROWS = 20
 STALE_DAYS = 7
-REJECTED_FILE = "rejected-rows-of-scoring.parquet"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(lists, name="list")
@@ -89,7 +89,7 @@ def score(
     model = champion(environment)
     _check_currency(settings, model)
     with Store(environment.store_url) as store:
-        cleaned = _cleaned(settings, environment, screen)
+        cleaned = cleaned_orders(settings, environment, screen)
         day = _day(as_of, cleaned.report.last_order_day, datetime.now(settings.zone).date(), screen)
         run = run_scoring(cleaned, day, model, store, settings, out, screen, horizon_days)
     screen.print(run_table(run, settings.language))
@@ -142,19 +142,6 @@ def _check_currency(settings: Settings, champion: LoadedModel) -> None:
             f"the champion (version {champion.version}) was trained on {champion.model.currency} and the settings say "
             f"{settings.currency}: use the settings it was trained with, or train again"
         )
-
-
-def _cleaned(settings: Settings, environment: Environment, screen: Console) -> Cleaned:
-    from features.orders import read_orders
-
-    rejected, today = environment.home / REJECTED_FILE, datetime.now(settings.zone).date()
-    with screen.status("Reading and cleaning the transactions"):
-        cleaned = read_orders(settings, today=today, rejected_to=rejected)
-    report = cleaned.report
-    screen.print(report.balance(), highlight=False)
-    if report.rejected_rows:
-        screen.print(f"Rejected rows with their reasons: {rejected}", markup=False, highlight=False)
-    return cleaned
 
 
 def _day(as_of: datetime | None, last_order_day: int, today: date, screen: Console) -> date:

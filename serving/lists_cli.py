@@ -12,6 +12,7 @@ import typer
 from configs.command import (
     ConfigFile,
     JsonFile,
+    OrdersPath,
     console,
     given_day,
     one_line,
@@ -96,6 +97,13 @@ Until = Annotated[
     typer.Option(
         "--until", parser=given_day, show_default=False,
         metavar="DATE", help="First day on which they may be contacted again, YYYY-MM-DD (default: never).",
+    ),
+]  # fmt: skip
+MeasuredAsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of", parser=given_day, show_default=False,
+        metavar="DATE", help="First day not looked at, YYYY-MM-DD (default: the day after the last order).",
     ),
 ]  # fmt: skip
 CampaignName = Annotated[str, typer.Argument(help="Name of the campaign.", show_default=False)]
@@ -232,6 +240,35 @@ def campaign_list(json_file: JsonFile = None) -> None:
     console(json_file).print(campaigns_table(found))
     if json_file is not None:
         write_json(json_file, {"campaigns": [wire_campaign(one) for one in found]})
+
+
+@campaign.command("measure")
+@reported
+def campaign_measure(
+    name: CampaignName,
+    config: ConfigFile = None,
+    orders: OrdersPath = None,
+    as_of: MeasuredAsOf = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Say whether a campaign worked: those contacted against those held out, by tier, with intervals."""
+    from configs.days import date_of
+    from configs.settings import Environment
+    from serving.campaign_measure import measure
+    from serving.campaign_report import campaign_as_dict, campaign_table
+    from serving.read_log import cleaned_orders
+    from serving.store import Store
+
+    screen, settings, environment = console(json_file), read_settings(config, orders), Environment.read()
+    with Store(environment.store_url) as store:
+        saved, members = store.members(name)
+    cleaned = cleaned_orders(settings, environment, screen)
+    known = date_of(cleaned.report.last_order_day + 1)
+    end = known if as_of is None else min(as_of.date(), known)
+    result = measure(saved, members, cleaned.orders, end)
+    screen.print(campaign_table(result, settings.language))
+    if json_file is not None:
+        write_json(json_file, campaign_as_dict(result))
 
 
 def _store() -> Store:

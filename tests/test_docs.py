@@ -60,7 +60,7 @@ FORETIER_LINES = [(page, words) for page, words in shell_lines() if Path(words[0
 
 def test_there_is_something_to_check() -> None:
     assert len(FORETIER_LINES) > 15
-    assert len(commands()) == 21
+    assert len(commands()) == 22
 
 
 @pytest.mark.parametrize(("page", "words"), FORETIER_LINES, ids=[" ".join(words) for _, words in FORETIER_LINES])

@@ -17,6 +17,7 @@ from features.catalog import GROUPS
 from features.phrases_zh import PHRASES_ZH
 from models.past_views import RFM_SEGMENTS
 from serving import code_words
+from serving.campaign_words import CAMPAIGN_WORDS
 from serving.change_words import CHANGE_WORDS
 from serving.explain_words import EXPLAIN_WORDS
 from serving.list_words import LIST_WORDS
@@ -42,7 +43,7 @@ NAMES = {
 }
 """Words that stay as they are in Chinese: names, codes of the settings, options, suffixes."""
 ALL_WORDS: dict[str, Any] = {
-    "changes": CHANGE_WORDS, "customer": EXPLAIN_WORDS, "lists": LIST_WORDS, "reports": REPORT_WORDS,
+    "campaign": CAMPAIGN_WORDS, "changes": CHANGE_WORDS, "customer": EXPLAIN_WORDS, "lists": LIST_WORDS, "reports": REPORT_WORDS,
 }  # fmt: skip
 
 
