@@ -37,7 +37,8 @@ from sqlalchemy.engine import make_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from serving.predictions import HEADLINES, SCORE_COLUMNS, CustomerScore, Terms
+from serving.driver_words import HEADLINES
+from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
 from serving.store import Store
 from serving.store_tables import customer_scores
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from configs.language import Language
 from features.phrases import money
 from serving.change_words import CHANGE_WORDS, ReasonWords
-from serving.predictions import CustomerScore, Driver, Terms, driver_phrase, last_order, stored_drivers
+from serving.driver_words import driver_phrase
+from serving.predictions import CustomerScore, Driver, Terms, last_order, stored_drivers
 from serving.store_changes import Changed
 
 LEAST_CHANGE = 0.005

@@ -13,8 +13,9 @@ from configs.command import one_line
 from configs.language import Language
 from features.phrases import money
 from serving.code_words import segment_words, stage_words
+from serving.driver_words import driver_phrase
 from serving.explain_words import EXPLAIN_WORDS, ExplainWords
-from serving.predictions import driver_phrase, last_order, wire
+from serving.predictions import last_order, wire
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

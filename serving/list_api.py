@@ -19,7 +19,7 @@ from serving.list_query import MAX_SHEET_ROWS, PAGED, WHOLE, ListQuery, language
 from serving.list_table import list_table
 from serving.lists import CHURN_RISK, ContactList, churn_risk_page, contact_list, list_rows, wire_page
 from serving.live import Live
-from serving.openapi import CSV_TYPE, XLSX_TYPE
+from serving.openapi_parts import CSV_TYPE, XLSX_TYPE
 from serving.refusal import JSON_TYPE, PLAIN_HEADERS, Fault, Refusal, json_bytes
 from serving.routes import Route
 from serving.schemas import against_rule, campaign_request

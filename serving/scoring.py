@@ -13,8 +13,8 @@ from configs.days import date_of, day_number
 from configs.errors import HistoryError
 from configs.files import replacing
 from models.tier_stability import FREE, Stability
+from serving.driver_words import HEADLINES
 from serving.predictions import (
-    HEADLINES,
     SCORE_COLUMNS,
     CustomerScore,
     Terms,

@@ -24,7 +24,8 @@ from features.transactions import read_transactions
 from models.fitting import TrainingSet, fit
 from models.registry import open_tracking
 from models.value_model import ValueModel
-from serving.predictions import HEADLINES, CustomerScore, Terms
+from serving.driver_words import HEADLINES
+from serving.predictions import CustomerScore, Terms
 from serving.store import ScoringRun, Store
 from training.panel import Plan, snapshot, training_set
 from training.pipeline import Trained, plan, train

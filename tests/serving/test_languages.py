@@ -19,9 +19,9 @@ from models.past_views import RFM_SEGMENTS
 from serving import code_words
 from serving.campaign_words import CAMPAIGN_WORDS
 from serving.change_words import CHANGE_WORDS
+from serving.driver_words import HEADLINES, churn_sentence, driver_phrase, value_sentence
 from serving.explain_words import EXPLAIN_WORDS
 from serving.list_words import LIST_WORDS
-from serving.predictions import HEADLINES, churn_sentence, driver_phrase, value_sentence
 from serving.report_words import REPORT_WORDS
 
 NAMES = {

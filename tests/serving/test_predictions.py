@@ -16,17 +16,15 @@ from hypothesis import strategies as st
 
 from models.prediction import PREDICTION_COLUMNS, Drivers
 from serving.answers import Prediction
+from serving.driver_words import HEADLINES, churn_sentence, value_sentence
 from serving.predictions import (
-    HEADLINES,
     NUMBER_COLUMNS,
     SCORE_COLUMNS,
     SPARSE_COLUMNS,
     CustomerScore,
     Terms,
-    churn_sentence,
     customer_scores,
     last_order,
-    value_sentence,
     wire,
 )
 
