@@ -154,7 +154,7 @@ function customers(page, plan) {
   return [table, h("div", { class: "row" }, more, shown)];
 }
 
-function line(row, currency) {
+export function line(row, currency) {
   const cell = (name, ...children) => h("td", { "data-label": word(name) }, ...children);
   return h(
     "tr",

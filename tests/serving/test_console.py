@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import os
@@ -430,6 +431,54 @@ def test_text_of_the_settings_is_text(console: Console) -> None:
     page = console.open("#/list")
     expect(page.locator("table.list tbody tr").first).to_contain_text(TEXT)
     assert page.evaluate("window.hacked") is None
+
+
+ROWS = """async ({ ids, texts, row }) => {
+  const { line } = await import("/console/list.js");
+  const body = document.createElement("tbody");
+  document.getElementById("main").replaceChildren(document.createElement("table"));
+  document.querySelector("#main table").append(body);
+  texts.forEach((text, place) => body.append(line({ ...row, customer_id: ids[place % ids.length], action: text, reasons: [text],
+    tier: text, risk_band: text, channel: text }, "USD")));
+  await new Promise((done) => setTimeout(done, 300));
+  return [...body.rows].map((one, place) => ({
+    led: decodeURIComponent(one.querySelector("th a").hash.slice("#/customer/".length)),
+    shown: one.querySelector("th bdi").textContent,
+    action: one.querySelector("td:last-child bdi").textContent,
+    tags: [...one.querySelectorAll("*")].map((node) => node.localName).join(" "),
+    odd: [...one.querySelectorAll("*")].filter((node) => node.getAttributeNames().some((name) => name.startsWith("on"))).length,
+  }));
+}"""
+
+
+def test_ten_thousand_hostile_texts_are_text_and_lead_to_their_customer(console: Console, hostile: Any) -> None:
+    page = console.open("#/list")
+    expect(page.locator("table.list tbody tr").first).to_be_visible()
+    ids, texts = hostile.ids(), [*hostile.texts(), "<script>window.hacked=6</script>" * 1_250]
+    assert len(texts[-1]) == 40_000
+    row = console.api("/v1/lists/churn-risk?limit=1").json()["customers"][0]
+    found = page.evaluate(ROWS, {"ids": ids, "texts": texts, "row": row})
+    assert len(found) == 10_001
+    assert [one["led"] for one in found] == [ids[place % len(ids)] for place in range(len(found))]
+    assert {one["tags"] for one in found} == {found[0]["tags"]}
+    assert sum(one["odd"] for one in found) == 0
+    hidden = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f\ufeff]")
+    assert [one["shown"] for one in found if hidden.search(one["shown"])] == []
+    assert [one["action"] for one in found] == [
+        text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts
+    ]
+    assert page.evaluate("window.hacked") is None
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Any:
+    """The ten thousand texts of the test of files."""
+    spec = importlib.util.spec_from_file_location("hostile_texts", Path(__file__).parent / "test_hostile_text.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # The files
