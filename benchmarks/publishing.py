@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from serving.driver_words import HEADLINES
 from serving.predictions import SCORE_COLUMNS, CustomerScore, Terms
-from serving.store import Store
+from serving.store import Choice, Store
 from serving.store_tables import customer_scores
 
 POSTGRES_URL = os.environ.get("FORETIER_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
@@ -186,7 +186,7 @@ def measured(url: str, pool: Sequence[CustomerScore], customers: int) -> list[st
         ids = [f"{random.randrange(customers):09d}" for _ in range(LOOKUPS)]
         ours = [lookups(lambda one: store.find(run_id, one), ids, threads) for threads in (1, THREADS)]
         theirs = [lookups(lambda one: by_sqlalchemy(engine, run_id, one), ids, threads) for threads in (1, THREADS)]
-        counted = timed(lambda: store.matching(run_id, min_risk=0.5))
+        counted = timed(lambda: store.sums(run_id, Choice(min_risk=0.5)))
         page = timed(lambda: store.page(run_id=run_id, limit=100))
         return [
             f"{plain:,.0f}",

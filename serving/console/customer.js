@@ -44,7 +44,7 @@ function details(one) {
     terms(one),
     h(
       "div",
-      { class: "cards" },
+      { class: "cards thirds" },
       tile(word("predictedValue"), money(one.predicted_value, one.currency), interval(one), orders(one)),
       tile(word("churnRisk"), percent(one.churn_risk), riskBar(one.churn_risk), note(coded("stages", one.lifecycle_stage), " · ", coded("segments", one.rfm_segment))),
       tile(word("tier"), one.tier, note(word(one.movement), since ? "," : "", since, one.uncertain ? ` · ${word("uncertain")}` : "")),
