@@ -38,11 +38,11 @@ class Served:
 
 
 def served_at(port: int) -> Served:
-    """Read all ids of the published run, page by page."""
+    """Read the ids of the published run that a list may hold, page by page."""
     ids: list[str] = []
     cursor, as_of = "", ""
     while cursor is not None:
-        query = f"limit={PAGE}" + (f"&cursor={quote(cursor, safe='')}" if cursor else "")
+        query = f"include_gone=true&limit={PAGE}" + (f"&cursor={quote(cursor, safe='')}" if cursor else "")
         with urlopen(f"http://127.0.0.1:{port}/v1/lists/churn-risk?{query}", timeout=60) as answer:
             page = json.load(answer)
         ids += [row["customer_id"] for row in page["customers"]]
