@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from configs.language import Language
-from training import candidates, gate, slices
+from training import candidates, slices
 
 _ZH: Mapping[str, str] = MappingProxyType(
     {
@@ -27,11 +27,11 @@ _ZH: Mapping[str, str] = MappingProxyType(
         slices.GIANT: "单笔巨额订单",
         slices.RETURNERS: "高退款客户",
         slices.SEASONAL: "季节性客户",
-        gate.GINI: "归一化 Gini",
-        gate.CAPTURE: "前 10 % 捕获率",
-        gate.BRIER: "Brier 得分",
-        gate.BIAS: "总额偏差",
-        gate.CALIBRATION: "流失校准误差",
+        "normalized Gini": "归一化 Gini",
+        "top 10 % capture": "前 10 % 捕获率",
+        "Brier score": "Brier 得分",
+        "total bias": "总额偏差",
+        "churn calibration error": "流失校准误差",
         "grade": "评级",
         "question": "预测目标",
         "golden rows": "黄金样本",
@@ -40,6 +40,7 @@ _ZH: Mapping[str, str] = MappingProxyType(
     }
 )
 _OF = " of "
+_MEASURES_OF_GROUPS = ("normalized Gini", "AUC")
 
 
 def name_words(name: str, language: Language) -> str:
@@ -53,7 +54,7 @@ def name_words(name: str, language: Language) -> str:
     if language == "en":
         return name
     measure, of, group = name.partition(_OF)
-    if name in _ZH or not of or measure not in gate.SLICE_MARGINS:
+    if name in _ZH or not of or measure not in _MEASURES_OF_GROUPS:
         return _ZH.get(name, name)
     said = _ZH.get(group, f"{group} ")
     return f"{said}的 {_ZH.get(measure, measure)}".replace("的 归", "的归")

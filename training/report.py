@@ -35,13 +35,13 @@ def check_report(report: CleaningReport, support: Sequence[HorizonSupport], sett
     return Group(*parts)
 
 
-def training_report(trained: Trained) -> RenderableType:
+def training_report(trained: Trained, language: Language = "en") -> RenderableType:
     """Accuracy beside the naive rules, and what was registered."""
     parts: list[RenderableType] = []
     if trained.evaluation is not None:
-        parts += [accuracy_table(trained.evaluation), Text(), churn_table(trained.evaluation), Text()]
-    else:
-        parts += [Text(f"Accuracy unknown: {trained.not_evaluated}.", style="yellow"), Text()]
+        parts += [accuracy_table(trained.evaluation, language), Text(), churn_table(trained.evaluation, language), Text()]
+    elif trained.not_evaluated is not None:
+        parts += [Text(f"Accuracy unknown: {trained.not_evaluated.told(language)}.", style="yellow"), Text()]
     parts.append(
         Text(
             f"Version {trained.version} of foretier, trained on {len(trained.plan.final)} cutoffs as of {trained.as_of}, "
@@ -51,7 +51,7 @@ def training_report(trained: Trained) -> RenderableType:
     parts += [Text(btyd_sentence(trained.model.btyd)), Text(trained.leaks.sentence)]
     if trained.leaks.suspicion is not None:
         parts.append(Text(trained.leaks.suspicion, style="yellow"))
-    parts += [Text(), grade_text(trained.grade), Text(), decision_report(trained.decision)]
+    parts += [Text(), grade_text(trained.grade, language), Text(), decision_report(trained.decision)]
     return Group(*parts)
 
 
