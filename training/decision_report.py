@@ -10,8 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from configs.language import Language
 from training.decisions import Decision
-from training.grade import RULE, Grade
+from training.grade import Grade
+from training.grade_words import GRADE_WORDS
 
 UNITS = {"size of the bundle": "MB", "latency of one prediction": "ms"}
 COLORS = {"A": "bold green", "B": "green", "C": "yellow", "D": "red", None: "yellow"}
@@ -25,11 +27,12 @@ HEADLINES = {
 STYLES = {"promoted": "bold green", "forced": "bold yellow", "refused": "bold yellow", "rolled back": "bold", "found": "dim"}
 
 
-def grade_text(grade: Grade) -> RenderableType:
+def grade_text(grade: Grade, language: Language = "en") -> RenderableType:
     """The letter and what it means, and the rule it was given by."""
-    letter = "none" if grade.letter is None else grade.letter
-    first = Text.assemble("Grade ", (letter, COLORS[grade.letter]), f": {grade.sentence}.")
-    return Group(first, Text(RULE, style="dim"))
+    words = GRADE_WORDS[language]
+    letter = words.none if grade.letter is None else grade.letter
+    first = Text.assemble(words.grade, (letter, COLORS[grade.letter]), f"{words.colon}{grade.said(language)}{words.stop}")
+    return Group(first, Text(words.rule, style="dim"))
 
 
 def decision_report(decision: Decision) -> RenderableType:

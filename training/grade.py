@@ -25,8 +25,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from configs.language import Language
 from training.figures import written
+from training.grade_words import GRADE_WORDS, GradeWords
+from training.name_words import name_words
 from training.resampling import Interval, Pool, interval
+from training.told import Told, listed
 from training.weighted_metrics import Draw, along, normalized
 
 Floats = npt.NDArray[np.float64]
@@ -40,21 +44,8 @@ TOP = 0.10
 NOTHING = 1e-12
 SEED = 20260101
 
-RULE = (
-    "A: surely finds at least 5 % of the value and 5 % of the churners that the best simple rule misses. "
-    "B: surely finds more of both than the best simple rule. C: neither better nor worse than it for sure. "
-    "D: surely worse at one of them. Surely: by the 90 % interval of a paired bootstrap over customers. Value by normalized "
-    "Gini, and for A and B the best-ranked tenth must not surely hold less; churners by AUC. Simple rules: total past "
-    "spend, spend rate x horizon, spend of the last horizon, same season last year; days since last order."
-)
-"""The rule as it is printed."""
-
-_MEANING = {
-    "A": "surely finds clearly more of the next {days} days' value and churners than the best simple rule",
-    "B": "surely finds more of the next {days} days' value and churners than the best simple rule",
-    "C": "neither better nor worse than the best simple rule for sure, {days} days ahead",
-    "D": "surely worse than the best simple rule, {days} days ahead",
-}
+RULE = GRADE_WORDS["en"].rule
+"""The rule as it is printed in English."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +85,20 @@ class Grade:
     value: Gain | None = None
     capture: Gain | None = None
     churn: Gain | None = None
+    told: Told | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, with the rule."""
-        return {**asdict(self), "rule": RULE}
+        """Plain values for JSON, with the rule; the sentence in English."""
+        return {name: value for name, value in asdict(self).items() if name != "told"} | {"rule": RULE}
+
+    def said(self, language: Language) -> str:
+        """The sentence in a language; in English where it was only told so."""
+        return self.sentence if self.told is None else self.told.told(language)
 
 
-def ungraded(reason: str) -> Grade:
+def ungraded(reason: Told) -> Grade:
     """No grade, and why."""
-    return Grade(None, reason)
+    return Grade(None, reason.en, told=reason)
 
 
 def grade(windows: Sequence[Window], horizon_days: int, *, seed: int = SEED) -> Grade:
@@ -113,28 +109,27 @@ def grade(windows: Sequence[Window], horizon_days: int, *, seed: int = SEED) -> 
     """
     telling = [window for window in windows if _lack(window) is None]
     if not telling:
-        return ungraded("; ".join(dict.fromkeys(_lack(window) or "" for window in windows)) or "no window was held back")
+        lacks = [lack for lack in map(_lack, windows) if lack is not None]
+        return ungraded(listed(lacks) if lacks else _told(lambda words: words.no_window))
     pool = Pool.of([window.customers for window in telling], seed)
     ranked = [_Ranked.of(_rows(window, rows)) for window, rows in zip(telling, pool.rows, strict=True)]
     at_hand = _figures(ranked, [np.ones(len(number)) for number in pool.numbers])
     draws = [_figures(ranked, by_window) for by_window in pool.draws(seed)]
     value, capture, churn = (_gain(name, at_hand[name], [draw[name] for draw in draws]) for name in _MEASURES)
     letter = _letter(value, capture, churn)
-    return Grade(letter, _sentence(letter, value, capture, churn, horizon_days), value, capture, churn)
+    told = _sentence(letter, value, capture, churn, horizon_days)
+    return Grade(letter, told.en, value, capture, churn, told)
 
 
-def _lack(window: Window) -> str | None:
+def _lack(window: Window) -> Told | None:
     """Why a window bounds nothing."""
-    buyers = int(window.active.sum())
-    others = len(window.active) - buyers
+    customers, buyers = len(window.active), int(window.active.sum())
+    others = customers - buyers
     if buyers < FEWEST or others < FEWEST:
-        return (
-            f"of {len(window.active)} customers in the held-back window {buyers} bought and {others} did not, "
-            f"a grade needs at least {FEWEST} of both"
-        )
+        return _told(lambda words: words.few_of_both.format(customers=customers, buyers=buyers, others=others, fewest=FEWEST))
     spenders = int((window.value > 0.0).sum())
     if spenders < FEWEST:
-        return f"of {buyers} buyers in the held-back window {spenders} have net revenue, a grade needs at least {FEWEST}"
+        return _told(lambda words: words.few_spenders.format(buyers=buyers, spenders=spenders, fewest=FEWEST))
     return None
 
 
@@ -219,10 +214,20 @@ def _letter(value: Gain, capture: Gain, churn: Gain) -> Letter:
     return "A" if lowest >= CLEARLY else "B"
 
 
-def _sentence(letter: Letter, value: Gain, capture: Gain, churn: Gain, horizon_days: int) -> str:
-    figures = (
-        f"{one.measure} {one.model:.3f} against {one.of_rule:.3f} of {one.rule}, "
-        f"gain {written(one.gain.low, '+.1%')} to {written(one.gain.high, '+.1%')}"
-        for one in (value, capture, churn)
-    )
-    return f"{_MEANING[letter].format(days=horizon_days)} ({'; '.join(figures)})"
+def _sentence(letter: Letter, value: Gain, capture: Gain, churn: Gain, horizon_days: int) -> Told:
+    def said(language: Language) -> str:
+        words = GRADE_WORDS[language]
+        gains = (_gain_words(one, words, language) for one in (value, capture, churn))
+        return words.figures.format(meaning=words.meaning[letter].format(days=horizon_days), gains=words.between.join(gains))
+
+    return Told(said("en"), said("zh"))
+
+
+def _gain_words(one: Gain, words: GradeWords, language: Language) -> str:
+    low, high = written(one.gain.low, "+.1%"), written(one.gain.high, "+.1%")
+    measure, rule = name_words(one.measure, language), name_words(one.rule, language)
+    return words.gains.format(measure=measure, model=one.model, of_rule=one.of_rule, rule=rule, low=low, high=high)
+
+
+def _told(fill: Callable[[GradeWords], str]) -> Told:
+    return Told(fill(GRADE_WORDS["en"]), fill(GRADE_WORDS["zh"]))

@@ -37,6 +37,7 @@ from training.grade import Grade
 from training.leak_check import LeakReport, check_leaks
 from training.panel import Plan, Snapshot, plan_cutoffs, sampled, snapshot, training_set
 from training.promotion import Attributes, promote
+from training.told import Told
 from training.tracking import log_evaluation, log_grade, log_settings, tracked_run
 from training.trial import tried
 
@@ -59,7 +60,7 @@ class Trained:
     plan: Plan
     customers: int
     evaluation: Evaluation | None
-    not_evaluated: str | None
+    not_evaluated: Told | None
     grade: Grade
     decision: Decision
     leaks: LeakReport
@@ -175,7 +176,7 @@ def summary(trained: Trained) -> dict[str, Any]:
         "training_cutoffs": [date_of(cutoff).isoformat() for cutoff in trained.plan.final],
         "tiers": trained.model.tiers.to_json(),
         "evaluation": trained.evaluation.as_dict() if trained.evaluation else None,
-        "not_evaluated": trained.not_evaluated,
+        "not_evaluated": None if trained.not_evaluated is None else trained.not_evaluated.en,
         "leaks": trained.leaks.sentence,
         "btyd": btyd_sentence(trained.model.btyd),
         "grade": trained.grade.as_dict(),

@@ -11,15 +11,17 @@ from rich.text import Text
 
 from configs.command import one_line
 from configs.days import date_of
+from configs.language import Language
 from configs.settings import Settings
 from features.cleaning_report import CleaningReport
 from features.history_check import HorizonSupport
 from models.btyd_record import btyd_sentence
 from training.decision_report import decision_report, grade_text
 from training.evaluation import PERFECT, SERVED, Evaluation
-from training.evaluation_rows import CHURN_CAPTION
 from training.figures import shown, written
+from training.name_words import name_words
 from training.pipeline import Trained
+from training.report_words import ACCURACY_WORDS
 
 LONGEST_EXAMPLE = 72
 
@@ -33,13 +35,13 @@ def check_report(report: CleaningReport, support: Sequence[HorizonSupport], sett
     return Group(*parts)
 
 
-def training_report(trained: Trained) -> RenderableType:
+def training_report(trained: Trained, language: Language = "en") -> RenderableType:
     """Accuracy beside the naive rules, and what was registered."""
     parts: list[RenderableType] = []
     if trained.evaluation is not None:
-        parts += [accuracy_table(trained.evaluation), Text(), churn_table(trained.evaluation), Text()]
-    else:
-        parts += [Text(f"Accuracy unknown: {trained.not_evaluated}.", style="yellow"), Text()]
+        parts += [accuracy_table(trained.evaluation, language), Text(), churn_table(trained.evaluation, language), Text()]
+    elif trained.not_evaluated is not None:
+        parts += [Text(f"Accuracy unknown: {trained.not_evaluated.told(language)}.", style="yellow"), Text()]
     parts.append(
         Text(
             f"Version {trained.version} of foretier, trained on {len(trained.plan.final)} cutoffs as of {trained.as_of}, "
@@ -49,46 +51,47 @@ def training_report(trained: Trained) -> RenderableType:
     parts += [Text(btyd_sentence(trained.model.btyd)), Text(trained.leaks.sentence)]
     if trained.leaks.suspicion is not None:
         parts.append(Text(trained.leaks.suspicion, style="yellow"))
-    parts += [Text(), grade_text(trained.grade), Text(), decision_report(trained.decision)]
+    parts += [Text(), grade_text(trained.grade, language), Text(), decision_report(trained.decision)]
     return Group(*parts)
 
 
-def accuracy_table(evaluation: Evaluation) -> Table:
+def accuracy_table(evaluation: Evaluation, language: Language = "en") -> Table:
     """How well each way to predict value finds the realised value."""
-    end = date_of(evaluation.cutoff + evaluation.horizon_days)
+    words, days = ACCURACY_WORDS[language], evaluation.horizon_days
+    begin, end = date_of(evaluation.cutoff), date_of(evaluation.cutoff + days)
     table = Table(
-        title=f"Accuracy on the held-back {evaluation.horizon_days} days from {date_of(evaluation.cutoff)} to before {end}",
-        caption="Gini: 1 = perfect ranking, 0 = random. Rank: rank correlation. Top 10 %: value held "
-        "by the best-ranked tenth. Total: predicted / realised.",
+        title=words.title.format(days=days, begin=begin, end=end),
+        caption=words.caption,
         title_justify="left",
         caption_justify="left",
     )
-    table.add_column("Value predicted by", overflow="fold")  # in a narrow terminal names wrap, and numbers stay whole
-    for name in ("Gini", "Rank", "Top 10 %", "Top 20 %", "Total"):
+    table.add_column(words.predicted_by, overflow="fold")  # in a narrow terminal names wrap, and numbers stay whole
+    for name in (words.gini, words.rank, words.top_10, words.top_20, words.total):
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.value:
         table.add_row(
-            row.candidate, f"{row.normalized_gini:.3f}", shown(row.rank_correlation, ".3f"),
+            name_words(row.candidate, language), f"{row.normalized_gini:.3f}", shown(row.rank_correlation, ".3f"),
             written(row.capture_10, ".1%"), written(row.capture_20, ".1%"), shown(row.total_bias, ".2f"),
             style=_style(row.candidate),
         )  # fmt: skip
     return table
 
 
-def churn_table(evaluation: Evaluation) -> Table:
+def churn_table(evaluation: Evaluation, language: Language = "en") -> Table:
     """How well each way to predict churn tells who stays away."""
+    words = ACCURACY_WORDS[language]
     table = Table(
-        title=f"Churn: {written(1 - evaluation.buyers_share, '.0%')} of {evaluation.customers:,} customers did not buy",
-        caption=CHURN_CAPTION,
+        title=words.churn_title.format(share=written(1 - evaluation.buyers_share, ".0%"), customers=evaluation.customers),
+        caption=words.churn_caption,
         title_justify="left",
         caption_justify="left",
     )
-    table.add_column("Churn predicted by", overflow="fold")
-    for name in ("AUC", "Brier skill", "Calibration error"):
+    table.add_column(words.churn_by, overflow="fold")
+    for name in (words.auc, words.brier, words.calibration):
         table.add_column(name, justify="right", no_wrap=True)
     for row in evaluation.churn:
         skill, error = shown(row.brier_skill, ".3f"), shown(row.calibration_error, ".3f")
-        table.add_row(row.candidate, f"{row.auc:.3f}", skill, error, style=_style(row.candidate))
+        table.add_row(name_words(row.candidate, language), f"{row.auc:.3f}", skill, error, style=_style(row.candidate))
     return table
 
 

@@ -18,9 +18,11 @@ from training.context import context_of
 from training.evaluation import Evaluation, can_evaluate, evaluation_of
 from training.grade import FEWEST, Grade, ungraded
 from training.panel import Plan, Snapshot, training_set
+from training.told import Told, listed
 
 SHORTEST_HORIZON = 7
 """Days; a shorter horizon is not offered instead."""
+ALL_ALIKE = Told("in the held-back window everybody bought, or nobody did", "留出时段内所有客户都下了单，或都没有下单")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Tried:
     model: ValueModel | None
     evaluation: Evaluation | None
     grade: Grade
-    reason: str | None
+    reason: Told | None
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -39,7 +41,7 @@ class Tried:
         if self.grade.letter is None:
             letter["not_graded"] = self.grade.sentence
         if self.evaluation is None:
-            return {"not_evaluated": self.reason, **letter}
+            return {"not_evaluated": None if self.reason is None else self.reason.en, **letter}
         return {**self.evaluation.as_dict(), **letter}
 
 
@@ -49,42 +51,52 @@ def tried(
     """Fit on what was known at the held-back cutoff and compare with what happened; or say why that cannot be done."""
     if not planned.trial:
         needed = 2 * planned.horizon_days + settings.training.min_history_days
-        reason = f"holding back {planned.horizon_days} days needs at least {needed} days of history"
+        reason = Told(
+            f"holding back {planned.horizon_days} days needs at least {needed} days of history",
+            f"留出 {planned.horizon_days} 天需要至少 {needed} 天的历史",
+        )
         return _none(reason, nearest_answer(cleaned.report.history_days, planned.horizon_days, settings))
     holdout = snapshots[planned.holdout]
     if not can_evaluate(holdout):
-        return _none("in the held-back window everybody bought, or nobody did", _other_window(holdout))
+        return _none(ALL_ALIKE, _other_window(holdout))
     known = training_set([snapshots[cutoff] for cutoff in planned.trial], holdout.features, planned.holdout, planned.horizon_days)
     try:
         model = fit(known, settings, progress=progress)
     except HistoryError as error:
-        return _none(f"before the held-back window, {error}", "bring a longer history")
+        return _none(
+            Told(f"before the held-back window, {error}", f"留出时段之前的历史无法训练（{error}）"),
+            Told("bring a longer history", "请提供更长的历史"),
+        )
     return _compared(cleaned, model, known, holdout, settings)
 
 
-def nearest_answer(history_days: int, horizon_days: int, settings: Settings) -> str:
+def nearest_answer(history_days: int, horizon_days: int, settings: Settings) -> Told:
     """What can be had of a history too short to hold ``horizon_days`` back.
 
     >>> from configs.settings import Columns, Source
     >>> settings = Settings(source=Source(path="x"), columns=Columns(customer_id="c", ordered_at="t", amount="a"), currency="EUR")
-    >>> nearest_answer(250, 90, settings)
+    >>> nearest_answer(250, 90, settings).en
     'horizon_days: 30 can be graded on this history, 90 after 20 more days'
-    >>> nearest_answer(140, 90, settings)
+    >>> nearest_answer(140, 90, settings).en
     'horizon_days: 25 can be graded on this history, 90 after 130 more days'
-    >>> nearest_answer(95, 90, settings)
+    >>> nearest_answer(95, 90, settings).en
     '90 days can be graded after 175 more days'
     """
     before = settings.training.min_history_days
-    missing = count(2 * horizon_days + before - history_days, "more day")
+    days = 2 * horizon_days + before - history_days
+    missing = count(days, "more day")
     longest = (history_days - before) // 2
     if longest < SHORTEST_HORIZON:
-        return f"{horizon_days} days can be graded after {missing}"
+        return Told(f"{horizon_days} days can be graded after {missing}", f"再有 {days} 天历史即可评级 {horizon_days} 天")
     shorter = max((choice for choice in HORIZON_CHOICES if choice <= longest), default=longest)
-    return f"horizon_days: {shorter} can be graded on this history, {horizon_days} after {missing}"
+    return Told(
+        f"horizon_days: {shorter} can be graded on this history, {horizon_days} after {missing}",
+        f"现有历史可评级 horizon_days: {shorter}，再有 {days} 天可评级 {horizon_days}",
+    )
 
 
-def _none(reason: str, answer: str) -> Tried:
-    return Tried(None, None, ungraded(f"{reason}; {answer}"), reason)
+def _none(reason: Told, answer: Told) -> Tried:
+    return Tried(None, None, ungraded(listed([reason, answer])), reason)
 
 
 def _compared(cleaned: Cleaned, model: ValueModel, known: TrainingSet, holdout: Snapshot, settings: Settings) -> Tried:
@@ -92,14 +104,16 @@ def _compared(cleaned: Cleaned, model: ValueModel, known: TrainingSet, holdout: 
     judged = judge(model, holdout, context, threads=settings.training.threads)
     found = graded([judged], seed=settings.training.seed)
     if found.letter is None:
-        found = ungraded(f"{found.sentence}; {_other_window(holdout)}")
+        found = ungraded(listed([found.told or Told(found.sentence, found.sentence), _other_window(holdout)]))
     return Tried(model, evaluation_of(judged), found, None)
 
 
-def _other_window(holdout: Snapshot) -> str:
+def _other_window(holdout: Snapshot) -> Told:
     """A longer horizon has more buyers, a shorter one more who did not buy."""
     buyers = int(holdout.active.sum())
     others = len(holdout.active) - buyers
     if buyers < FEWEST <= others:
-        return "set a longer horizon_days, or bring more customers"
-    return "set a shorter horizon_days, or bring more customers" if others < FEWEST <= buyers else "bring more customers"
+        return Told("set a longer horizon_days, or bring more customers", "请设更长的 horizon_days，或提供更多客户")
+    if others < FEWEST <= buyers:
+        return Told("set a shorter horizon_days, or bring more customers", "请设更短的 horizon_days，或提供更多客户")
+    return Told("bring more customers", "请提供更多客户")

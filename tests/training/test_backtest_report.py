@@ -24,7 +24,9 @@ from training.backtest_run import backtest, planned
 from training.candidates import PERFECT, SERVED
 from training.evaluation_rows import Movement
 from training.grade import ungraded
+from training.told import Told
 
+FEW = "of 40 customers 12 bought, a grade needs at least 30"
 VOID = {"meta", "br", "hr", "link", "img", "input", "source", "base", "col"}
 HOSTILE = ('<script>alert("1")</script>', "</svg><img src=x onerror=alert(1)>", "' onload='x", "&lt;b&gt; & \x01 ]]>")
 
@@ -213,7 +215,7 @@ def test_any_text_is_read_back(text: str) -> None:
 
 def test_without_grade_intervals_groups_or_rules_it_still_stands(found: Backtest) -> None:
     bare = replace(
-        found, grade=ungraded("of 40 customers 12 bought, a grade needs at least 30"), coverage=(), slices=(),
+        found, grade=ungraded(Told(FEW, "40 位客户中有 12 位下了单，评级要求至少 30 位")), coverage=(), slices=(),
         origins=found.origins[:1], value=tuple(row for row in found.value if row.candidate == SERVED), churn=found.churn[:1],
     )  # fmt: skip
     page = Page(report_html(bare))

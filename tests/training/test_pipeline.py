@@ -138,7 +138,9 @@ def test_too_short_to_hold_anything_back_trains_and_says_so(environment: Environ
     trained = train(cleaned, settings, environment, planned, told.append, at=AT)
     assert len(told) == steps(planned)
     assert planned.trial == ()
-    assert (trained.evaluation, trained.not_evaluated) == (None, "holding back 30 days needs at least 150 days of history")
+    assert trained.evaluation is None
+    assert trained.not_evaluated is not None
+    assert trained.not_evaluated.en == "holding back 30 days needs at least 150 days of history"
     assert "horizon_days: 25 can be graded on this history, 30 after 10 more days" in trained.decision.why
     assert_challenger_only(environment, trained)
     promote(environment, settings, no_window, at=AT, force_why="the shop opens tomorrow")
@@ -192,7 +194,7 @@ def test_a_trial_with_nothing_to_learn_from_is_no_end_of_the_run(environment: En
     trained = train(cleaned, settings, environment, plan(cleaned, settings), at=AT)
     assert trained.evaluation is None
     assert trained.not_evaluated is not None
-    assert trained.not_evaluated.startswith("before the held-back window, ")
+    assert trained.not_evaluated.en.startswith("before the held-back window, ")
     assert_challenger_only(environment, trained)
 
 
