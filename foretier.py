@@ -64,7 +64,7 @@ def demo(json_file: JsonFile = None) -> None:
     settings = load_settings(config)
     screen.print("CDNOW: every order of 23,570 people who first bought at an online music shop in early 1997.\n")
     cleaned = clean(settings, environment, screen)
-    screen.print(f"{cleaned.report.balance()}\n", highlight=False)
+    screen.print(f"{cleaned.report.balance(settings.language)}\n", highlight=False)
     trained = run_training(cleaned, settings, environment, screen)
     files = {name: environment.home / name for name in ("scores.parquet", "churn-risk.csv", "churn-risk.xlsx")}
     with Store(environment.store_url) as store:
@@ -76,7 +76,7 @@ def demo(json_file: JsonFile = None) -> None:
                 write_list(files[name], of, list_rows(store, settings, of), settings.language)
         at_risk = list(islice(list_rows(store, settings, of), SHOWN_AT_RISK))
     if trained.evaluation is not None:
-        screen.print(accuracy_table(trained.evaluation), "", sep="\n")
+        screen.print(accuracy_table(trained.evaluation, settings.language), "", sep="\n")
     screen.print(
         run_table(run, settings.language),
         "",

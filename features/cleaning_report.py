@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from configs.days import date_of
+from configs.language import Language
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,14 @@ class CleaningReport:
         """Days from the first to the last order, both counted."""
         return self.last_order_day - self.first_order_day + 1
 
-    def balance(self) -> str:
+    def balance(self, language: Language = "en") -> str:
         """What became of every row, in one line."""
-        return (
-            f"{self.rows_in:,} rows in = {self.used:,} used + {self.duplicates:,} duplicates + "
-            f"{self.rejected_rows:,} rejected ({self.rejected_share:.1%})"
-        )
+        rejected = f"{self.rejected_rows:,}"
+        if language == "zh":
+            said = f"读入 {self.rows_in:,} 行 = 使用 {self.used:,} + 重复 {self.duplicates:,} + 剔除 {rejected}"
+            return f"{said}（{self.rejected_share:.1%}）"
+        said = f"{self.rows_in:,} rows in = {self.used:,} used + {self.duplicates:,} duplicates + {rejected} rejected"
+        return f"{said} ({self.rejected_share:.1%})"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

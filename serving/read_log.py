@@ -22,7 +22,7 @@ def cleaned_orders(settings: Settings, environment: Environment, screen: Console
     with screen.status("Reading and cleaning the transactions"):
         cleaned = read_orders(settings, today=today, rejected_to=rejected)
     report = cleaned.report
-    screen.print(report.balance(), highlight=False)
+    screen.print(report.balance(settings.language), highlight=False)
     if report.rejected_rows:
         screen.print(f"Rejected rows with their reasons: {rejected}", markup=False, highlight=False)
     return cleaned

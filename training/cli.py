@@ -62,7 +62,7 @@ def train(config: ConfigFile = None, orders: OrdersPath = None, until: Until = N
     screen, settings = console(json_file), read_settings(config, orders)
     environment = Environment.read()
     trained = run_training(clean(settings, environment, screen, _day(until)), settings, environment, screen)
-    screen.print(training_report(trained))
+    screen.print(training_report(trained, settings.language))
     if json_file is not None:
         write_json(json_file, summary(trained))
 

@@ -28,7 +28,7 @@ LONGEST_EXAMPLE = 72
 
 def check_report(report: CleaningReport, support: Sequence[HorizonSupport], settings: Settings, rejected: Path) -> RenderableType:
     """Rows by what became of them, the customers, and the horizons that the history supports."""
-    parts: list[RenderableType] = [Text(report.balance(), style="bold"), _rows(report)]
+    parts: list[RenderableType] = [Text(report.balance(settings.language), style="bold"), _rows(report)]
     if report.rejected_rows:
         parts.append(Text(f"Rejected rows, each with its reason: {rejected}", style="dim"))
     parts += [Text(), _facts(report, settings), Text(), _horizons(support)]
