@@ -253,6 +253,7 @@ def campaign_measure(
 ) -> None:
     """Say whether a campaign worked: those contacted against those held out, by tier, with intervals."""
     from configs.days import date_of
+    from configs.errors import SettingsError
     from configs.settings import Environment
     from serving.campaign_measure import measure
     from serving.campaign_report import campaign_as_dict, campaign_table
@@ -262,6 +263,11 @@ def campaign_measure(
     screen, settings, environment = console(json_file), read_settings(config, orders), Environment.read()
     with Store(environment.store_url) as store:
         saved, members = store.members(name)
+    if saved.currency != settings.currency:
+        raise SettingsError(
+            f'the campaign "{saved.name}" is in {saved.currency} and the settings say {settings.currency}: use the settings that its '
+            "list was made with"
+        )
     cleaned = cleaned_orders(settings, environment, screen)
     known = date_of(cleaned.report.last_order_day + 1)
     end = known if as_of is None else min(as_of.date(), known)

@@ -316,6 +316,10 @@ def test_a_saved_list_is_measured_on_real_orders(
     run("campaign", "measure", "spring", "--as-of", "1998-02-01", "--json", str(tmp_path / "earlier.json"))
     assert json.loads((tmp_path / "earlier.json").read_text())["days"] == 31
     assert CliRunner().invoke(app, ["campaign", "measure", "sprign"]).exit_code == 2
+    euros = tmp_path / "euros.yaml"
+    euros.write_text(state.settings_path.read_text().replace("USD", "EUR"))
+    refused = CliRunner().invoke(app, ["campaign", "measure", "spring", "--config", str(euros)])
+    assert (refused.exit_code, "is in USD and the settings say EUR" in refused.output) == (2, True)
 
 
 # A replay on real orders with an effect of known size
