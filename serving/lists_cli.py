@@ -265,8 +265,8 @@ def campaign_measure(
         saved, members = store.members(name)
     if saved.currency != settings.currency:
         raise SettingsError(
-            f'the campaign "{saved.name}" is in {saved.currency} and the settings say {settings.currency}: use the settings that its '
-            "list was made with"
+            f'the campaign "{saved.name}" is in {saved.currency} and the settings say {settings.currency}: use the settings that '
+            "its list was made with"
         )
     cleaned = cleaned_orders(settings, environment, screen)
     known = date_of(cleaned.report.last_order_day + 1)
