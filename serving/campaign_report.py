@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.language import Language
-from serving.campaign_measure import CampaignResult, Comparison, Effect, all_rows
+from serving.campaign_measure import FEWEST, CampaignResult, Comparison, Effect, all_rows
 from serving.campaign_words import CAMPAIGN_WORDS, CampaignWords
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_STYLE = {"works": "green", "harms": "red", "no_difference": "", "too_small": "yellow"}
+_STYLE = {"works": "green", "harms": "red", "no_difference": "", "too_early": "yellow", "too_small": "yellow"}
 
 
 def campaign_table(result: CampaignResult, language: Language = "en") -> RenderableType:
@@ -68,10 +68,9 @@ def _told(result: CampaignResult, words: CampaignWords) -> list[str]:
     campaign, row = result.campaign, result.overall
     passed = {"days": result.days, "horizon": campaign.horizon_days, "end": result.end}
     said = [(words.days if result.days == campaign.horizon_days else words.open_days).format(**passed)]
-    if row.verdict == "too_small":
-        said.append(words.told_few)
     if row.retention is None or row.value is None:
-        return said
+        return [*said, words.told_fewest.format(fewest=FEWEST)]
+    said += [words.told_few] * (row.verdict == "too_small") + [words.told_early] * (row.verdict == "too_early")
     points, number = _said(row.retention, 100.0, "{:+.1f}"), row.contacted.customers
     saved, value = _said(row.retention, number, "{:,.0f}"), _said(row.value, number, "{:,.0f}")
     said.append(

@@ -24,7 +24,6 @@ class CampaignWords:
     value_saved: str
     verdict: str
     versus: str
-    points: str
     between: str
     nothing: str
     verdicts: Mapping[str, str]
@@ -35,6 +34,8 @@ class CampaignWords:
     told_cost: str
     told_nothing: str
     told_few: str
+    told_fewest: str
+    told_early: str
     caption: str
 
 
@@ -50,7 +51,6 @@ EN = CampaignWords(
     value_saved="Value saved, {currency}",
     verdict="Verdict",
     versus="{one} v {other}",
-    points="{:+.1f}",
     between="{estimate} ({low} to {high})",
     nothing="-",
     verdicts=MappingProxyType(
@@ -58,6 +58,7 @@ EN = CampaignWords(
             "works": "works",
             "harms": "does harm",
             "no_difference": "no difference shown",
+            "too_early": "too early to tell",
             "too_small": "too small to tell",
         }
     ),
@@ -68,6 +69,8 @@ EN = CampaignWords(
     told_cost="The contacts cost {cost} {currency}: {net} {currency} remain.",
     told_nothing="No effect is shown: the interval holds zero, though the groups are large enough for the supposed effect.",
     told_few="The groups are too small to tell: the supposed effect would be missed more often than once in five times.",
+    told_fewest="A group has fewer than {fewest} customers: nothing can be compared.",
+    told_early="No effect is shown so far. It is too early to say that there is none.",
     caption="Intervals hold the truth with 95 %; of many tiers one may be off by chance. Value is adjusted by the prediction.",
 )
 
@@ -83,10 +86,17 @@ ZH = CampaignWords(
     value_saved="挽回价值，{currency}",
     verdict="结论",
     versus="{one} / {other}",
-    points="{:+.1f}",
     between="{estimate}（{low} 至 {high}）",
     nothing="-",
-    verdicts=MappingProxyType({"works": "有效", "harms": "有害", "no_difference": "未见差异", "too_small": "人数太少，无法判断"}),
+    verdicts=MappingProxyType(
+        {
+            "works": "有效",
+            "harms": "有害",
+            "no_difference": "未见差异",
+            "too_early": "为时尚早",
+            "too_small": "人数太少，无法判断",
+        }
+    ),
     needed="人数太少，需 {needed:,} 人",
     told_retention="触达客户的复购率为 {share}，对照组为 {other}：相差 {difference} 个百分点（95% 区间：{low} 至 {high}）。",
     told_saved="即挽回 {saved} 位客户（95% 区间：{low} 至 {high}），",
@@ -94,6 +104,8 @@ ZH = CampaignWords(
     told_cost="触达成本 {cost} {currency}，剩余 {net} {currency}。",
     told_nothing="未见效果：区间包含零，而人数足以发现所假设的效果。",
     told_few="人数太少，无法判断：所假设的效果会有五分之一以上的可能被漏掉。",
+    told_fewest="有一组不足 {fewest} 人，无法比较。",
+    told_early="目前未见效果；断言没有效果为时尚早。",
     caption="区间以 95% 的概率包含真值；等级较多时，个别等级可能因偶然而偏离。价值已按预测值校正。",
 )
 

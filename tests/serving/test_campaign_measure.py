@@ -32,6 +32,7 @@ from serving.campaign_measure import (
     difference_of_shares,
     measure,
     outcomes,
+    stratified_difference,
     wilson,
 )
 from serving.campaign_report import campaign_as_dict, campaign_table
@@ -166,8 +167,61 @@ def test_groups_below_ten_are_too_small(contacted: int, held_out: int) -> None:
     })  # fmt: skip
     found = compare(table, 0.1)
     assert (found.verdict, found.retention, found.value) == ("too_small", None, None)
-    assert found.needed is not None
-    assert found.needed > number
+    assert found.needed is None
+
+
+def test_nothing_is_said_to_be_no_effect_too_early_or_where_none_could_be_shown() -> None:
+    rng = np.random.default_rng(9)
+    large, _, _ = simulated(rng, 40_000, 0.2, 0.0)
+    assert compare(large, 0.1, complete=False).verdict == "too_early"
+    everybody = large.head(72).assign(held_out=[False] * 60 + [True] * 12, bought=True)
+    assert (compare(everybody, 0.1).verdict, compare(everybody, 0.1).needed) == ("too_small", None)
+
+
+def tiered(rng: np.random.Generator, number: int, share: float) -> pd.DataFrame:
+    """Customers of four tiers that differ much in retention; contact does nothing."""
+    tier = rng.choice(4, number, p=[0.05, 0.15, 0.3, 0.5])
+    bought = rng.random(number) < np.array([0.9, 0.7, 0.4, 0.1])[tier]
+    return pd.DataFrame({"held_out": rng.random(number) < share, "tier": tier.astype(str), "bought": bought})
+
+
+def test_tiers_are_compared_within_themselves() -> None:
+    rng, tries = np.random.default_rng(4), 400
+    found, pooled = [], []
+    for _ in range(tries):
+        table = tiered(rng, 600, 0.2)
+        found.append(stratified_difference(table))
+        pooled.append(stratified_difference(table.assign(tier="one")).estimate)
+    held = np.mean([one.low <= 0.0 <= one.high for one in found])
+    assert held >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / tries), held
+    assert np.std([one.estimate for one in found]) < 0.93 * np.std(pooled)
+
+
+def test_a_draw_that_falls_on_one_tier_is_no_effect() -> None:
+    # Within each tier both groups buy equally often; more of those held out are of the tier that seldom buys.
+    rows = [("A", False, 400, 320), ("A", True, 50, 40), ("B", False, 100, 20), ("B", True, 150, 30)]
+    table = pd.concat([
+        pd.DataFrame({"tier": tier, "held_out": held_out, "bought": [True] * buyers + [False] * (number - buyers)})
+        for tier, held_out, number, buyers in rows
+    ])  # fmt: skip
+    found = stratified_difference(table)
+    assert found.estimate == pytest.approx(0.0)
+    assert found.low < 0.0 < found.high
+    assert stratified_difference(table.assign(tier="one")).low > 0.0
+
+
+def test_small_tiers_are_taken_together() -> None:
+    table = pd.DataFrame({
+        "tier": ["A"] * 8 + ["B"] * 40 + ["C"] * 40, "held_out": [True, False] * 44,
+        "bought": [place % 3 == 0 for place in range(88)],
+    })  # fmt: skip
+    merged = table.assign(tier=table["tier"].replace({"A": "B"}))
+    one, other = stratified_difference(table), stratified_difference(merged)
+    assert (one.estimate, one.low, one.high) == pytest.approx((other.estimate, other.low, other.high))
+    # Tiers of six, six and seven a group: the two smallest make a stratum, and the last has to join it.
+    small = pd.DataFrame({"tier": list("A" * 12 + "B" * 12 + "C" * 14), "held_out": [True, False] * 19, "bought": True})
+    everybody = stratified_difference(small.assign(tier="one"))
+    assert stratified_difference(small) == everybody
 
 
 def test_too_small_and_no_difference_are_told_apart() -> None:
