@@ -44,7 +44,7 @@ def backtest_report(backtest: Backtest) -> RenderableType:
         ), Text(),
         _origins(backtest), Text(), _tiers(backtest), Text(), _slices(backtest),
     ]  # fmt: skip
-    parts += [Text(f"Origin {date_of(day)} left out: {reason}.", style="yellow") for day, reason in backtest.skipped]
+    parts += [Text(f"Origin {date_of(day)} left out: {reason.en}.", style="yellow") for day, reason in backtest.skipped]
     return Group(*parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -98,7 +99,7 @@ def renamed(found: Backtest, names: tuple[str, ...], currency: str) -> Backtest:
         past_tiers=tuple(replace(row, tier=new[row.tier]) for row in found.past_tiers),
         coverage=tuple(replace(row, group=new.get(row.group, row.group)) for row in found.coverage),
         slices=tuple(replace(row, name=f"shop: {names[0]}") for row in found.slices[:1]),
-        skipped=((found.first_day, names[1]),),
+        skipped=((found.first_day, Told(names[1], names[1])),),
     )  # fmt: skip
 
 
@@ -259,3 +260,31 @@ def test_axes_hold_their_values_at_round_marks(highest: float, share: float) -> 
     assert axis.high >= highest * (1.0 - 1e-6)
     assert 2 <= len(axis.ticks) <= 8
     assert 10.0 <= axis.place(share * highest, 10.0, 20.0) <= 20.0
+
+
+def test_in_chinese_nothing_is_left_in_english(found: Backtest, english_in: Callable[..., set[str]]) -> None:
+    settings = ("USD", *(row.tier for row in found.tiers))
+    why = Told("nobody bought", "没有人下单")
+    for one in (found, replace(found, skipped=((found.first_day, why),), coverage=()), replace(found, grade=ungraded(why))):
+        page = Page(report_html(one, "zh"))
+        said = [text for tag, text in page.texts if tag != "style"]
+        said += [str(attributes["aria-label"]) for _, attributes in page.elements if "aria-label" in attributes]
+        assert english_in(" ".join(said), *settings) == set()
+        assert dict(page.elements)["html"]["lang"] == "zh"
+    style = "".join(text for tag, text in Page(report_html(found, "zh")).texts if tag == "style")
+    assert "Noto Sans CJK SC" in style
+    assert "Microsoft YaHei" in style
+
+
+def test_both_languages_say_the_same_figures_in_the_same_places(found: Backtest) -> None:
+    """The same elements in the same order; tables of the same size, in which every number is the same."""
+    english, chinese = Page(report_html(found)), Page(report_html(found, "zh"))
+    assert report_html(found) == report_html(found, "en")
+    assert [tag for tag, _ in english.elements] == [tag for tag, _ in chinese.elements]
+    assert [len(row) for row in english.rows] == [len(row) for row in chinese.rows]
+    for one, other in zip(english.rows, chinese.rows, strict=True):
+        for said, told in zip(one[1:], other[1:], strict=True):
+            if re.fullmatch(r"[-+]?[\d.,]+(\xa0%)?", said):
+                assert told == said
+    paths = [[attributes["d"] for tag, attributes in page.elements if tag == "path"] for page in (english, chinese)]
+    assert len(paths[0]) == len(paths[1])
