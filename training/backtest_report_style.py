@@ -139,8 +139,10 @@ _CHINESE = (
     'font: 16px/1.7 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Source Han Sans SC", '
     '"Noto Sans SC", SimHei, Arial, sans-serif;'
 )
+# Between letters of Chinese a line may break anywhere: headings of narrow columns would.
+_HEADINGS = "thead th { word-break: keep-all; }\n"
 
 
 def style(language: Language) -> str:
     """The style sheet; Chinese names fonts that have its letters in the forms of the mainland."""
-    return STYLE.replace(_LATIN, _CHINESE) if language == "zh" else STYLE
+    return STYLE.replace(_LATIN, _CHINESE) + _HEADINGS if language == "zh" else STYLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
 from configs.settings import parse_settings
 from training.backtest import Backtest
@@ -22,6 +25,7 @@ from training.backtest_report import report_html, write_report
 from training.backtest_report_findings import predicted_total, reclassified
 from training.backtest_report_markup import element, written
 from training.backtest_run import backtest, planned
+from training.backtest_tables import backtest_report
 from training.candidates import PERFECT, SERVED
 from training.evaluation_rows import Movement
 from training.grade import ungraded
@@ -274,6 +278,19 @@ def test_in_chinese_nothing_is_left_in_english(found: Backtest, english_in: Call
     style = "".join(text for tag, text in Page(report_html(found, "zh")).texts if tag == "style")
     assert "Noto Sans CJK SC" in style
     assert "Microsoft YaHei" in style
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_in_chinese_the_terminal_has_no_english_and_lines_up(
+    found: Backtest, width: int, english_in: Callable[..., set[str]]
+) -> None:
+    screen = Console(width=width, file=io.StringIO(), record=True)
+    screen.print(backtest_report(replace(found, skipped=((found.first_day, Told("nobody bought", "没有人下单")),)), "zh"))
+    text = screen.export_text()
+    assert english_in(text, "USD", *(row.tier for row in found.tiers)) == set()
+    assert "个起点的均值" in text
+    for table in re.findall(r"(?:^[┏┃┡│└].*\n)+", text, re.MULTILINE):
+        assert len({cell_len(line) for line in table.splitlines()}) == 1
 
 
 def test_both_languages_say_the_same_figures_in_the_same_places(found: Backtest) -> None:
