@@ -17,6 +17,7 @@ from training.candidates import SERVED
 from training.evaluation_rows import Coverage, Evaluation, Slice, TierOutcome
 from training.grade import Grade
 from training.resampling import CONFIDENCE
+from training.told import Told
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,7 +79,7 @@ class Backtest:
     curves: Mapping[str, Floats]
     resamples: int
     grade: Grade
-    skipped: tuple[tuple[int, str], ...] = ()
+    skipped: tuple[tuple[int, Told], ...] = ()
 
     @property
     def served(self) -> CandidateSummary:
@@ -105,5 +106,5 @@ class Backtest:
             "tiers": [asdict(row) for row in self.tiers], "past_tiers": [asdict(row) for row in self.past_tiers],
             "slices": [asdict(row) for row in self.slices], "coverage": [asdict(row) for row in self.coverage],
             "origins": [{"origin": date_of(one.cutoff).isoformat(), **one.as_dict()} for one in self.origins],
-            "skipped": [{"origin": date_of(origin).isoformat(), "reason": reason} for origin, reason in self.skipped],
+            "skipped": [{"origin": date_of(origin).isoformat(), "reason": reason.en} for origin, reason in self.skipped],
         }  # fmt: skip

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from unicodedata import east_asian_width
 from xml.etree.ElementTree import Element
 
 from training.backtest_report_markup import element, shortened
@@ -19,6 +20,7 @@ Colour = Literal["served", "happened", "rule", "other", "perfect"]
 WIDTH = 460.0
 LEFT, RIGHT, TOP, BOTTOM = 60.0, 14.0, 26.0, 52.0
 LINE_HEIGHT = 19.0
+LETTER, WIDE_LETTER = 8.0, 13.0
 MOST_LABELS = 5
 
 
@@ -139,16 +141,24 @@ def bar_chart(name: str, title: str, description: str, groups: Sequence[str], se
 
 
 def range_chart(
-    name: str, title: str, description: str, rows: Sequence[Ranged], x: Axis, *, target: tuple[float, float] | None = None
+    name: str,
+    title: str,
+    description: str,
+    rows: Sequence[Ranged],
+    x: Axis,
+    *,
+    target: tuple[float, float] | None = None,
+    band: str = "where it should lie",
+    bounds: str = "{} to {}",
 ) -> Element:
-    """Draw one row each: label, interval, value; the band ``target`` is where values should lie."""
+    """Draw one row each: label, interval, value; the ``band`` at ``target`` is where values should lie."""
     left, right, step = 186.0, WIDTH - 62.0, 30.0
     top = 12.0
     bottom = top + step * len(rows) + 6.0
     picture = _picture(name, title, description, bottom + 48.0, "ranges")
     if target is not None:
         start, end = (x.place(limit, left, right) for limit in target)
-        picture.append(_box(start, top - 6.0, max(end - start, 1.5), bottom - top + 6.0, "band", "where it should lie"))
+        picture.append(_box(start, top - 6.0, max(end - start, 1.5), bottom - top + 6.0, "band", band))
     for tick in x.ticks:
         at = x.place(tick, left, right)
         picture.append(_path(((at, top - 6.0), (at, bottom)), "grid"))
@@ -161,7 +171,11 @@ def range_chart(
         if row.low is not None and row.high is not None:
             ends = (x.place(row.low, left, right), level), (x.place(row.high, left, right), level)
             picture.append(_path(ends, f"whisker {row.colour}"))
-        tip = row.text if row.low is None or row.high is None else f"{row.text}, {x.shown(row.low)} to {x.shown(row.high)}"
+        tip = (
+            row.text
+            if row.low is None or row.high is None
+            else f"{row.text}, {bounds.format(x.shown(row.low), x.shown(row.high))}"
+        )
         picture.append(_dot((at, level), row.colour, f"{row.label}: {tip}", radius=3.5))
         picture.append(_text(right + 10.0, level + 4.5, row.text, "start", "strong small"))
     return picture
@@ -223,7 +237,7 @@ def _row_legend(entries: Sequence[tuple[str, str]]) -> list[Element]:
     for label, colour in entries:
         parts.append(_box(at, 22.0, 11.0, 11.0, f"fill {colour}", label))
         parts.append(_text(at + 17.0, 32.0, label, "start", "label"))
-        at += 32.0 + 8.0 * len(label)
+        at += 32.0 + sum(WIDE_LETTER if east_asian_width(letter) in "WF" else LETTER for letter in label)
     return parts
 
 

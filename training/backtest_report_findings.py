@@ -9,6 +9,7 @@ from typing import Literal
 from training.backtest import Backtest, CandidateSummary, Estimate
 from training.backtest_charts import Colour
 from training.backtest_report_markup import PERCENT, share
+from training.backtest_report_words import EN_VERDICT, VerdictWords
 from training.candidates import NAIVE, PERFECT, SERVED, SILENCE
 from training.evaluation_rows import Evaluation
 
@@ -102,25 +103,24 @@ def mean_bias(backtest: Backtest) -> float:
     return sum(abs((one.served.total_bias or 0.0) - 1.0) for one in backtest.origins) / len(backtest.origins)
 
 
-def compared(ours: float, theirs: float) -> str:
+def compared(ours: float, theirs: float, words: VerdictWords = EN_VERDICT) -> str:
     """Say which of two is more.
 
     >>> compared(0.62, 0.58), compared(0.58, 0.62), compared(0.601, 0.6)
     ('more than', 'less than', 'as much as')
     """
     if abs(ours - theirs) < CLOSE:
-        return "as much as"
-    return "more than" if ours > theirs else "less than"
+        return words.as_much
+    return words.more if ours > theirs else words.less
 
 
-def ranged(found: Estimate, decimals: int = 0) -> str:
+def ranged(found: Estimate, words: VerdictWords = EN_VERDICT) -> str:
     r"""Say a share with its 90 % interval.
 
     >>> ranged(Estimate(0.62, 0.604, 0.637))
     '62\xa0% (90\xa0% interval 60 to 64\xa0%)'
     """
-    low, high = (share(bound, decimals) for bound in (found.low, found.high))
-    return f"{share(found.value, decimals)} (90{PERCENT} interval {low.removesuffix(PERCENT)} to {high})"
+    return words.ranged.format(share(found.value), share(found.low).removesuffix(PERCENT), share(found.high))
 
 
 def _best(rows: Sequence[CandidateSummary], metric: str) -> CandidateSummary | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite, isnan
+from string import Formatter
 from xml.etree.ElementTree import Element, tostring
 
 Child = Element | str
@@ -42,6 +43,18 @@ def written(tree: Element) -> str:
 def paragraph(*children: Child) -> Element:
     """Give a paragraph."""
     return element("p", None, *children)
+
+
+def filled(template: str, **parts: Child) -> list[Child]:
+    """Give a text whose ``{name}`` are elements or texts, piece by piece: every language has its own order of them.
+
+    >>> written(paragraph(*filled("{who} spent {much}.", who=strong("A"), much="5")))
+    '<p><strong>A</strong> spent 5.</p>'
+    """
+    pieces: list[Child] = []
+    for text, name, _, _ in Formatter().parse(template):
+        pieces += [text] if name is None else [text, parts[name]]
+    return pieces
 
 
 def strong(text: str) -> Element:
@@ -105,13 +118,13 @@ def share(value: float | None, decimals: int = 0) -> str:
     return NO_NUMBER if value is None or isnan(value) else f"{100.0 * value:z.{decimals}f}{PERCENT}"
 
 
-def points(value: float | None) -> str:
+def points(value: float | None, how: str = "{} points") -> str:
     """Show a difference of shares.
 
     >>> points(0.0331)
     '3.3 points'
     """
-    return NO_NUMBER if value is None or isnan(value) else f"{100.0 * value:z.1f} points"
+    return NO_NUMBER if value is None or isnan(value) else how.format(f"{100.0 * value:z.1f}")
 
 
 def signed_share(value: float | None) -> str:

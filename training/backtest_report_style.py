@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from configs.language import Language
+
 STYLE = """
 :root {
   color-scheme: light dark;
@@ -131,3 +133,16 @@ footer { color: var(--soft); font-size: .9rem; margin: 1.6rem 0 0; }
   .split figure { max-width: 11cm; }
 }
 """
+
+_LATIN = 'font: 16px/1.55 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif;'
+_CHINESE = (
+    'font: 16px/1.7 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Source Han Sans SC", '
+    '"Noto Sans SC", SimHei, Arial, sans-serif;'
+)
+# Between letters of Chinese a line may break anywhere: headings of narrow columns would.
+_HEADINGS = "thead th { word-break: keep-all; }\n"
+
+
+def style(language: Language) -> str:
+    """The style sheet; Chinese names fonts that have its letters in the forms of the mainland."""
+    return STYLE.replace(_LATIN, _CHINESE) + _HEADINGS if language == "zh" else STYLE

@@ -18,12 +18,18 @@ from training.candidates import Judged, judge
 from training.context import context_of
 from training.evaluation import Evaluation, can_evaluate, evaluation_of
 from training.panel import Snapshot, sampled, snapshot, training_cutoffs, training_set
+from training.told import Told
 
 Progress = Callable[[str], None]
 
 ORIGINS = 4
 SHORTEST_STEP = 7
 """Days between origins, where the history allows: nearer ones look at nearly the same customers doing nearly the same."""
+
+ALL_ALIKE = Told(
+    "in the horizon everybody bought, or nobody did, or nothing was spent",
+    "预测期内所有客户都下了单，或都没有下单，或没有任何消费",
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def backtest(cleaned: Cleaned, settings: Settings, origins: Origins, progress: P
     """
     evaluations: list[Evaluation] = []
     judged: list[Judged] = []
-    skipped: list[tuple[int, str]] = []
+    skipped: list[tuple[int, Told]] = []
     for origin, found in _judged(cleaned, settings, origins, progress):
         if isinstance(found, Judged):
             judged.append(found)
@@ -107,7 +113,7 @@ def backtest(cleaned: Cleaned, settings: Settings, origins: Origins, progress: P
         else:
             skipped.append((origin, found))
     if not judged:
-        raise HistoryError(f"no origin could be judged; as of {date_of(skipped[-1][0])}, {skipped[-1][1]}")
+        raise HistoryError(f"no origin could be judged; as of {date_of(skipped[-1][0])}, {skipped[-1][1].en}")
     progress("Drawing customers anew for the intervals")
     return summarised(
         evaluations, judged, currency=settings.currency, history=(origins.first_day, origins.as_of),
@@ -115,7 +121,7 @@ def backtest(cleaned: Cleaned, settings: Settings, origins: Origins, progress: P
     )  # fmt: skip
 
 
-def _judged(cleaned: Cleaned, settings: Settings, origins: Origins, progress: Progress) -> Iterator[tuple[int, Judged | str]]:
+def _judged(cleaned: Cleaned, settings: Settings, origins: Origins, progress: Progress) -> Iterator[tuple[int, Judged | Told]]:
     """What the candidates said at each origin, or why they could not be asked."""
     training, horizon, orders = settings.training, origins.horizon_days, cleaned.orders
     rows = max(1, training.max_rows // len(origins.snapshots))
@@ -134,13 +140,13 @@ def _judged(cleaned: Cleaned, settings: Settings, origins: Origins, progress: Pr
                 taken(cutoff)
         holdout = taken(origin)
         if not can_evaluate(holdout):
-            yield origin, "in the horizon everybody bought, or nobody did, or nothing was spent"
+            yield origin, ALL_ALIKE
             continue
         known = training_set([kept[cutoff] for cutoff in cutoffs], holdout.features, origin, horizon)
         try:
             model = fit(known, settings, progress=_saying(progress, origin))
         except HistoryError as error:
-            yield origin, str(error)
+            yield origin, Told(str(error), f"无法训练（{error}）")
             continue
         _saying(progress, origin)("Comparing with what happened")
         context = context_of(orders, holdout, horizon, settings, known)

@@ -18,6 +18,7 @@ from training.evaluation_rows import ChurnAccuracy, Coverage, Evaluation, Slice,
 from training.grade import Grade, Window, grade
 from training.resampling import Pool, bounds
 from training.slices import merged
+from training.told import Told
 from training.weighted_metrics import ChurnMetrics, Metrics, ValueMetrics
 
 Floats = npt.NDArray[np.float64]
@@ -36,7 +37,7 @@ def summarised(
     currency: str,
     history: tuple[int, int],
     seed: int,
-    skipped: tuple[tuple[int, str], ...] = (),
+    skipped: tuple[tuple[int, Told], ...] = (),
     resamples: int = RESAMPLES,
 ) -> Backtest:
     """Sum up origins (at least one, earliest first); ``history`` is its first day and the first day not observed.

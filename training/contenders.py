@@ -17,6 +17,7 @@ from models.manifest import read_manifest
 from models.registry import BUNDLE_FOLDER, TRIAL_FOLDER, Registered, fetched, registry_errors
 from models.value_model import ValueModel
 from training.grade import Letter
+from training.told import Told
 
 if TYPE_CHECKING:
     from models.registry import MlflowClient
@@ -46,9 +47,9 @@ class Contender:
     horizon_days: int
     currency: str
     grade: Letter | None
-    ungraded: str | None
+    ungraded: Told | None
     held_back: int | None
-    golden: str | None
+    golden: Told | None
     megabytes: float
     latency_ms: float
     trial: Trial | None
@@ -64,7 +65,7 @@ def contender(client: MlflowClient, environment: Environment, registered: Regist
     letter = graded.get("letter")
     return Contender(
         version=registered.version, horizon_days=model.horizon_days, currency=model.currency,
-        grade=letter, ungraded=None if letter else metrics.get("not_graded", "it was trained without grading"),
+        grade=letter, ungraded=None if letter else _ungraded(metrics),
         held_back=metrics.get("cutoff"), golden=_golden_fault(model, golden), megabytes=size / MEGABYTE,
         latency_ms=_latency(model, golden, manifest["as_of"]), trial=_trial(client, environment, registered),
     )  # fmt: skip
@@ -85,13 +86,19 @@ def _read_trial(folder: Path) -> Trial:
     return Trial(load_bundle(folder), read_manifest(folder)["as_of"])
 
 
-def _golden_fault(model: ValueModel, golden: Mapping[str, Any] | None) -> str | None:
+def _ungraded(metrics: Mapping[str, Any]) -> Told:
+    if "not_graded" not in metrics:
+        return Told("it was trained without grading", "训练时没有评级")
+    return Told(metrics["not_graded"], metrics.get("not_graded_zh", metrics["not_graded"]))
+
+
+def _golden_fault(model: ValueModel, golden: Mapping[str, Any] | None) -> Told | None:
     if golden is None:
-        return "the bundle holds no golden rows: train again with this version"
+        return Told("the bundle holds no golden rows: train again with this version", "模型包里没有黄金样本：请用此版本重新训练")
     try:
         check_golden(model, golden)
     except BundleError as error:
-        return str(error)
+        return Told(str(error), f"黄金样本结果不一致（{error}）")
     return None
 
 

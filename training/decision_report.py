@@ -11,19 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.language import Language
+from training.decision_words import DECISION_WORDS, DecisionWords
 from training.decisions import Decision
 from training.grade import Grade
 from training.grade_words import GRADE_WORDS
+from training.name_words import name_words
 
 UNITS = {"size of the bundle": "MB", "latency of one prediction": "ms"}
 COLORS = {"A": "bold green", "B": "green", "C": "yellow", "D": "red", None: "yellow"}
-HEADLINES = {
-    "promoted": "Version {version} is champion: {why}.",
-    "forced": "Version {version} is champion, against the gate: {why}.",
-    "refused": "Version {version} stays a challenger: {why}.",
-    "rolled back": "Version {version} is champion again: {why}.",
-    "found": "Version {version} was found as champion: {why}.",
-}
 STYLES = {"promoted": "bold green", "forced": "bold yellow", "refused": "bold yellow", "rolled back": "bold", "found": "dim"}
 
 
@@ -35,68 +30,68 @@ def grade_text(grade: Grade, language: Language = "en") -> RenderableType:
     return Group(first, Text(words.rule, style="dim"))
 
 
-def decision_report(decision: Decision) -> RenderableType:
+def decision_report(decision: Decision, language: Language = "en") -> RenderableType:
     """The decision in one sentence, who is champion now, and every figure that was looked at."""
-    said = HEADLINES[decision.action].format(version=decision.version, why=decision.why.rstrip("."))
+    words = DECISION_WORDS[language]
+    why = decision.reason(language).rstrip(".。")
+    said = words.headlines[decision.action].format(version=decision.version, why=why)
     parts: list[RenderableType] = [Text(said, style=STYLES[decision.action])]
     if decision.action == "refused":
-        parts.append(Text(_who_stays(decision)))
+        parts.append(Text(_who_stays(decision, words)))
     elif decision.champion_before is not None:
-        parts.append(Text(_way_back(decision)))
+        parts.append(Text(_way_back(decision, words)))
     if decision.checks:
-        parts += [Text(), checks_table(decision.checks)]
+        parts += [Text(), checks_table(decision.checks, language)]
     return Group(*parts)
 
 
-def checks_table(checks: Sequence[Mapping[str, Any]]) -> Table:
+def checks_table(checks: Sequence[Mapping[str, Any]], language: Language = "en") -> Table:
     """What the gate looked at."""
-    table = Table(
-        title="What the gate looked at", title_justify="left", caption_justify="left",
-        caption="Golden rows: made-up customers, of whom the model must say what it said when it was saved. "
-        "Lead: 90 % interval of how much better the challenger is (below 0: worse).",
-    )  # fmt: skip
-    table.add_column("Looked at", overflow="fold")
-    for name in ("Challenger", "Champion or limit", "Lead"):
+    words = DECISION_WORDS[language]
+    first, *figures, last = words.gate_head
+    table = Table(title=words.gate, title_justify="left", caption=words.gate_caption, caption_justify="left")
+    table.add_column(first, overflow="fold")
+    for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("Passed")
+    table.add_column(last)
     for check in checks:
-        passed = Text("yes", style="green") if check["passed"] else Text("no", style="bold red")
+        passed = Text(words.yes, style="green") if check["passed"] else Text(words.no, style="bold red")
         figure, against = (_number(check[key], UNITS.get(check["name"])) for key in ("figure", "against"))
-        table.add_row(check["name"], figure, against, _lead(check["lead"]), passed)
+        table.add_row(name_words(check["name"], language), figure, against, _lead(check["lead"], words), passed)
     return table
 
 
-def decisions_table(decisions: Sequence[Decision]) -> RenderableType:
-    """The decision log."""
+def decisions_table(decisions: Sequence[Decision], language: Language = "en") -> RenderableType:
+    """The decision log; reasons are in the language that the log has them in."""
+    words = DECISION_WORDS[language]
     if not decisions:
-        return Text("No decision yet: foretier train makes the first.")
-    table = Table(title="Decisions, the oldest first", title_justify="left")
-    for name in ("When", "What", "Version", "Champion", "Grade"):
+        return Text(words.nothing_yet)
+    *short, why = words.decisions_head
+    table = Table(title=words.decisions, title_justify="left")
+    for name in short:
         table.add_column(name, no_wrap=True)
-    table.add_column("Why", overflow="fold")
+    table.add_column(why, overflow="fold")
     for one in decisions:
         moved = (
             one.champion_after
             if one.champion_after == one.champion_before
             else f"{one.champion_before or '-'} → {one.champion_after}"
         )
-        action = Text(one.action, style=STYLES[one.action])
-        table.add_row(_moment(one.time), action, one.version, moved or "-", one.grade or "-", Text(one.why))
+        action = Text(words.actions[one.action], style=STYLES[one.action])
+        table.add_row(_moment(one.time), action, one.version, moved or "-", one.grade or "-", Text(one.reason(language)))
     return table
 
 
-def _way_back(decision: Decision) -> str:
+def _way_back(decision: Decision, words: DecisionWords) -> str:
     """How to undo it: a rollback is undone by a promotion, for the next rollback goes one champion further back."""
-    before = decision.champion_before
-    if decision.action == "rolled back":
-        return f"Version {before} was champion until now: foretier promote {before} --force --why TEXT returns to it."
-    return f"The champion before was version {before}: foretier rollback returns to it."
+    way = words.after_rollback if decision.action == "rolled back" else words.after_promotion
+    return way.format(before=decision.champion_before)
 
 
-def _who_stays(decision: Decision) -> str:
+def _who_stays(decision: Decision, words: DecisionWords) -> str:
     stays = decision.champion_before
-    now = "There is no champion yet" if stays is None else f"Version {stays} stays champion"
-    return f"{now}. foretier promote {decision.version} --force --why TEXT overrules the gate."
+    now = words.no_champion if stays is None else words.stays.format(stays)
+    return words.overrule.format(now=now, version=decision.version)
 
 
 def _moment(time: str) -> str:
@@ -110,7 +105,7 @@ def _number(figure: float | None, unit: str | None) -> str:
     return f"{figure:.3f}" if unit is None else f"{figure:.1f} {unit}"
 
 
-def _lead(lead: Mapping[str, float | None] | None) -> str:
+def _lead(lead: Mapping[str, float | None] | None, words: DecisionWords) -> str:
     if lead is None or lead["low"] is None or lead["high"] is None:
         return ""
-    return f"{lead['low']:+.3f} to {lead['high']:+.3f}"
+    return words.lead.format(f"{lead['low']:+.3f}", f"{lead['high']:+.3f}")

@@ -12,12 +12,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from configs.errors import ForetierError, RegistryError
+from configs.language import Language
+from training.told import Told
 
 Action = Literal["promoted", "forced", "refused", "rolled back", "found"]
 
@@ -32,6 +34,7 @@ class Decision:
 
     ``time``: ISO 8601 with time zone; ``version``: the one decided about; ``champion_before`` and ``champion_after``: None
     where there is none; ``why``: the gate's reason, or what the person who forced it says; ``checks``: all figures looked at.
+    ``told``: the reason in every language, which the log does not keep: it is None in what was read from there.
     """
 
     time: str
@@ -42,10 +45,15 @@ class Decision:
     grade: str | None
     why: str
     checks: Sequence[Mapping[str, Any]] = ()
+    told: Told | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON and for the log."""
+        return {name: value for name, value in asdict(self).items() if name != "told"}
+
+    def reason(self, language: Language) -> str:
+        """Why, in a language; as it was written where only that is known."""
+        return self.why if self.told is None else self.told.told(language)
 
 
 def stamp(moment: datetime) -> str:

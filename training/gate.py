@@ -18,7 +18,9 @@ import numpy.typing as npt
 from models.accuracy import DECILES
 from training.figures import written
 from training.grade import FEWEST, SEED, TOP, Letter
+from training.name_words import name_words
 from training.resampling import Interval, drawn_from, interval, weights
+from training.told import Told, listed
 from training.weighted_metrics import along, inner, normalized
 
 Floats = npt.NDArray[np.float64]
@@ -76,12 +78,12 @@ class Check:
     passed: bool
     figure: float | None
     against: float | None
-    sentence: str
+    sentence: Told
     lead: Interval | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        plain = asdict(self)
+        """Plain values for JSON, the sentence in English."""
+        plain = asdict(self) | {"sentence": self.sentence.en}
         if self.lead is not None:
             # JSON has no infinity: a side that nothing bounds is null.
             plain["lead"] = {name: bound if np.isfinite(bound) else None for name, bound in self.lead.as_dict().items()}
@@ -93,28 +95,34 @@ class Verdict:
     """Whether the challenger may become champion, why in one sentence, and everything that was looked at."""
 
     passed: bool
-    reason: str
+    reason: Told
     checks: tuple[Check, ...] = ()
 
 
-def verdict(checks: tuple[Check, ...], otherwise: str) -> Verdict:
+def verdict(checks: tuple[Check, ...], otherwise: Told) -> Verdict:
     """Pass where every check does, for the reason ``otherwise``; else the failed ones are the reason."""
     failed = [check.sentence for check in checks if not check.passed]
-    return Verdict(not failed, "; ".join(failed) if failed else otherwise, checks)
+    return Verdict(not failed, listed(failed) if failed else otherwise, checks)
 
 
 def within(name: str, figure: float, limit: float, unit: str, key: str) -> Check:
     """A figure that must not be above the limit which the settings give under ``key``."""
     passed = figure <= limit
-    sentence = f"{name} {figure:,.1f} {unit} is {'within' if passed else 'above'} {key}: {limit:g}"
+    sentence = Told(
+        f"{name} {figure:,.1f} {unit} is {'within' if passed else 'above'} {key}: {limit:g}",
+        f"{name_words(name, 'zh')} {figure:,.1f} {unit}，{'未超过' if passed else '超过'} {key}: {limit:g}",
+    )
     return Check(name, passed, figure, limit, sentence)
 
 
-def by_grade(challenger: Letter, champion: Letter | None, why: str) -> Check:
+def by_grade(challenger: Letter, champion: Letter | None, why: Told) -> Check:
     """The rule where both cannot be compared: the challenger's grade is no D, and no worse than the champion's, if it has one."""
     at_least = champion if champion is not None and champion != "D" else "C"
     passed = LETTERS.index(challenger) <= LETTERS.index(at_least)
-    sentence = f"{why}, so the grades decide: the challenger has {challenger}, at least {at_least} is needed"
+    sentence = Told(
+        f"{why.en}, so the grades decide: the challenger has {challenger}, at least {at_least} is needed",
+        f"{why.zh}，因此由评级决定：挑战者为 {challenger}，至少需要 {at_least}",
+    )
     return Check("grade", passed, None, None, sentence)
 
 
@@ -141,17 +149,23 @@ def _no_more_than_are_drawn_from(duel: Duel, seed: int) -> Duel:
 def _no_worse(name: str, ours: float, theirs: float, lead: Interval) -> Check:
     margin = MARGINS[name]
     passed = lead.low >= -margin
-    verb = "surely no worse" if passed else "not surely as good"
-    sentence = (
-        f"{name} {ours:.3f} against {theirs:.3f}: {verb} by a margin of {margin:g} (lead {lead.low:+.3f} to {lead.high:+.3f})"
+    verb, said = ("surely no worse", "确定不更差") if passed else ("not surely as good", "不能确定同样好")
+    low, high = f"{lead.low:+.3f}", f"{lead.high:+.3f}"
+    sentence = Told(
+        f"{name} {ours:.3f} against {theirs:.3f}: {verb} by a margin of {margin:g} (lead {low} to {high})",
+        f"{name_words(name, 'zh')} {ours:.3f} 对 {theirs:.3f}：按容差 {margin:g} {said}（领先 {low} 至 {high}）",
     )
     return Check(name, passed, ours, theirs, sentence, lead)
 
 
 def _not_clearly_worse(name: str, margin: float, ours: float, theirs: float, lead: Interval) -> Check:
     passed = not (lead.high < 0.0 and lead.estimate < -margin)
-    verb = "not clearly worse" if passed else "clearly worse"
-    sentence = f"{name} {ours:.3f} against {theirs:.3f}: {verb} (lead {lead.low:+.3f} to {lead.high:+.3f}, margin {margin:g})"
+    verb, said = ("not clearly worse", "没有明显更差") if passed else ("clearly worse", "明显更差")
+    low, high = f"{lead.low:+.3f}", f"{lead.high:+.3f}"
+    sentence = Told(
+        f"{name} {ours:.3f} against {theirs:.3f}: {verb} (lead {low} to {high}, margin {margin:g})",
+        f"{name_words(name, 'zh')} {ours:.3f} 对 {theirs:.3f}：{said}（领先 {low} 至 {high}，容差 {margin:g}）",
+    )
     return Check(name, passed, ours, theirs, sentence, lead)
 
 

@@ -30,6 +30,7 @@ from models.value_model import ValueModel
 from training.drift import Drift, drift
 from training.labels import horizon_labels
 from training.resampling import Interval, drawn_from, interval, weights
+from training.told import Told
 from training.weighted_metrics import along, inner, normalized
 
 Floats = npt.NDArray[np.float64]
@@ -41,6 +42,7 @@ DRAWS = 200
 SEED = 20260101
 FIGURES = ("level", "buyers_gap", "ranking", "over_past_spend")
 NEEDED_COLUMNS = ("predicted_value", "churn_risk", "tier", "total_spend")
+NONE_REACHED = Told("every run was made for a day after the end of this log", "所有批次的基准日都晚于这份交易数据的结束日")
 OPTIONAL_COLUMNS = ("expected_orders", "value_low", "value_high")
 
 
@@ -145,7 +147,7 @@ class Monitoring:
     observed_until: int
     comparisons: tuple[Comparison, ...]
     drift: tuple[Drift, ...] | None
-    no_drift_because: str | None
+    no_drift_because: Told | None
 
     @property
     def newest(self) -> Comparison:
@@ -169,7 +171,7 @@ def monitor(
     """
     known_model = cache(used_model)
     comparisons: list[Comparison] = []
-    found: tuple[tuple[Drift, ...] | None, str | None] = (None, "every run was made for a day after the end of this log")
+    found: tuple[tuple[Drift, ...] | None, Told | None] = (None, NONE_REACHED)
     looked = False
     for run in runs:
         progress(f"Run {run.run_id}")
@@ -253,17 +255,20 @@ def _share(part: Floats, whole: Floats, otherwise: float) -> Floats:
     return np.asarray(np.divide(part, whole, out=np.full(len(whole), otherwise), where=whole > 0.0))
 
 
-def _drift_of(run: PastRun, features: pd.DataFrame, used: UsedModel | None) -> tuple[tuple[Drift, ...] | None, str | None]:
+def _drift_of(run: PastRun, features: pd.DataFrame, used: UsedModel | None) -> tuple[tuple[Drift, ...] | None, Told | None]:
     if used is None:
-        return None, f"model version {run.model_version}, which scored run {run.run_id}, is no longer in the registry"
+        return None, Told(
+            f"model version {run.model_version}, which scored run {run.run_id}, is no longer in the registry",
+            f"为批次 {run.run_id} 评分的模型版本 {run.model_version} 已不在登记库中",
+        )
     if used.reference is None:
-        return (
-            None,
+        return None, Told(
             f"model version {run.model_version} was trained before references were kept: it will work after the next training",
+            f"模型版本 {run.model_version} 训练时尚未保存参照分布，下次训练之后即可比较",
         )
     known = run.scores.index.intersection(features.index)
     if known.empty:
-        return None, f"no customer of run {run.run_id} is in this log"
+        return None, Told(f"no customer of run {run.run_id} is in this log", f"批次 {run.run_id} 的客户都不在这份交易数据里")
     watched = features.loc[known, list(WATCHED_FEATURES)]
     # Predictions of another horizon than the trained one have no reference.
     scores = list(SCORES) if run.horizon_days == used.model.horizon_days else []

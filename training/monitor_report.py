@@ -12,44 +12,35 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.days import date_of
+from configs.language import Language
 from training.drift import Drift
+from training.feature_words import label
 from training.figures import written
 from training.monitor import Comparison, GroupOutcome, Monitoring
-from training.verdict import Verdict, label
+from training.monitor_words import MONITOR_WORDS, MonitorWords
+from training.verdict import Verdict
 
 SHOWN_DRIFTS = 8
 NOTHING = "-"
 Columns = Mapping[str, Callable[[Any], str]]
-RUN_WORDS = {
-    "Predicted": "Predicted: for the days that have passed.",
-    "Ratio": "Ratio: realised / predicted, beneath it its 90 % interval where there is room.",
-    "Gini": "Gini: 1 = perfect ranking.",
-    "Over spend": "Over spend: Gini above that of ranking by past spend.",
-    "Undecided": "Undecided: have not bought, and still may.",
-    "Model": "* scored by a model that had already learned from these days.",
-}
-DRIFT_WORDS = {
-    "Shift": "Shift: Cohen's w (0.2 is little, 0.5 much), less what sampling adds.",
-    "Usual": "Usual: how far it moved by itself before training.",
-    "PSI": "PSI: population stability index, less what sampling adds.",
-    "Drifted": "Drifted: a shift clearly above the usual one.",
-}
 
 
-def monitoring_report(monitoring: Monitoring, judgement: Verdict, *, wide: bool) -> RenderableType:
-    """The verdict, all runs, the run that tells most by tier and by decile, and drift; fewer columns unless ``wide``."""
-    style = {"fine": "bold green", "too early": "bold"}.get(judgement.state, "bold yellow")
+def monitoring_report(monitoring: Monitoring, judgement: Verdict, *, wide: bool, language: Language = "en") -> RenderableType:
+    """The verdict, all runs, the run that tells most by tier and by decile, and drift; fewer columns unless ``wide``.
+
+    ``judgement`` is told in the language already (``training.verdict.verdict``).
+    """
+    words, style = MONITOR_WORDS[language], {"fine": "bold green", "too early": "bold"}.get(judgement.state, "bold yellow")
     parts: list[RenderableType] = [Text(judgement.sentence, style=style)]
-    parts += [Text(f"Also: {reason}.") for reason in judgement.reasons[1:]]
-    parts += [Text(), runs_table(monitoring, wide=wide)]
+    parts += [Text(words.also.format(reason)) for reason in judgement.reasons[1:]]
+    parts += [Text(), runs_table(monitoring, wide=wide, language=language)]
     run = shown_run(monitoring.comparisons)
     if run is not None:
-        for kind, groups in (("Tier", run.tiers), ("Decile", run.deciles)):
-            parts += [Text(), _groups_table(run, kind, groups, wide=wide)]
+        parts += [Text(), _tiers_table(run, words, wide=wide), Text(), _deciles_table(run, words, wide=wide)]
     if monitoring.drift is not None:
-        parts += [Text(), drift_table(monitoring.drift, wide=wide)]
-    else:
-        parts += [Text(), Text(f"Drift: {monitoring.no_drift_because}.", style="dim")]
+        parts += [Text(), drift_table(monitoring.drift, wide=wide, language=language)]
+    elif monitoring.no_drift_because is not None:
+        parts += [Text(), Text(words.drift_unknown.format(monitoring.no_drift_because.told(language)), style="dim")]
     return Group(*parts)
 
 
@@ -61,7 +52,7 @@ def monitoring_as_dict(monitoring: Monitoring, judgement: Verdict) -> dict[str, 
         "verdict": judgement.as_dict(),
         "runs": [_comparison_as_dict(one) for one in monitoring.comparisons],
         "drift": drifts,
-        "no_drift_because": monitoring.no_drift_because,
+        "no_drift_because": None if monitoring.no_drift_because is None else monitoring.no_drift_because.en,
     }
 
 
@@ -71,30 +62,32 @@ def shown_run(comparisons: Sequence[Comparison]) -> Comparison | None:
     return max(begun, key=lambda one: (one.observed_days / one.horizon_days, one.as_of, one.run_id), default=None)
 
 
-def runs_table(monitoring: Monitoring, *, wide: bool) -> Table:
+def runs_table(monitoring: Monitoring, *, wide: bool, language: Language = "en") -> Table:
     """One line per run: how much of it has passed, what was predicted for that, what happened."""
+    words = MONITOR_WORDS[language]
     shown: Columns = {
         "As of": lambda run: date_of(run.as_of).isoformat(),
         "Model": lambda run: f"{run.model_version}{'*' * run.hindsight}",
         "Days": lambda run: f"{run.observed_days}/{run.horizon_days}",
         "Predicted": lambda run: _begun(run, f"{run.total.predicted_value:,.0f}"),
         "Realised": lambda run: _begun(run, f"{run.total.realised_value:,.0f}"),
-        "Ratio": lambda run: _ratio(run, wide=wide),
+        "Ratio": lambda run: _ratio(run, words, wide=wide),
         "Gini": lambda run: _figure(run, "ranking", ".3f"),
         "Over spend": lambda run: _figure(run, "over_past_spend", "+.3f"),
         "Churned": lambda run: _share(run.total.churned),
         "Undecided": lambda run: _begun(run, f"{run.total.undecided:,}"),
     }
     shown = shown if wide else _without(shown, "Model", "Over spend", "Undecided")
-    currency = "".join(f", {run.currency}" for run in monitoring.comparisons[:1])
-    title = f"Past runs, observed to before {date_of(monitoring.observed_until)}{currency}"
-    table = _table(title, _explained(RUN_WORDS, shown), "Run")
-    _fill(table, shown, monitoring.comparisons, lambda run: run.run_id)
+    currency = "".join(words.currency.format(run.currency) for run in monitoring.comparisons[:1])
+    title = words.runs.format(date_of(monitoring.observed_until)) + currency
+    table = _table(title, _explained(words, shown), words.run)
+    _fill(table, words, shown, monitoring.comparisons, lambda run: run.run_id)
     return table
 
 
-def drift_table(drifts: Sequence[Drift], *, wide: bool) -> Table:
+def drift_table(drifts: Sequence[Drift], *, wide: bool, language: Language = "en") -> Table:
     """The features and scores that moved most, drifted or not."""
+    words = MONITOR_WORDS[language]
     drifted = [one for one in drifts if one.drifted]
     shown: Columns = {
         "Median then": lambda one: _number(one.median_before),
@@ -104,25 +97,35 @@ def drift_table(drifts: Sequence[Drift], *, wide: bool) -> Table:
         "Shift": lambda one: f"{one.shift:.2f}",
         "Usual": lambda one: f"{one.usual_shift:.2f}",
         "PSI": lambda one: f"{max(one.psi, 0.0):.3f}",
-        "Drifted": lambda one: "yes" if one.drifted else "no",
+        "Drifted": lambda one: words.yes if one.drifted else words.no,
     }
     shown = shown if wide else _without(shown, "Missing then", "Missing now", "PSI")
-    title = f"Drift: {len(drifted)} of {len(drifts)} features and scores"
-    table = _table(title, _explained(DRIFT_WORDS, shown), "Feature or score")
-    _fill(table, shown, drifts[: max(SHOWN_DRIFTS, len(drifted))], lambda one: label(one.name))
+    table = _table(words.drift.format(len(drifted), len(drifts)), _explained(words, shown), words.feature)
+    _fill(table, words, shown, drifts[: max(SHOWN_DRIFTS, len(drifted))], lambda one: label(one.name, language))
     return table
 
 
-def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome], *, wide: bool) -> Table:
-    days = f"{run.observed_days} of {run.horizon_days} days"
-    notes = ["Decile 1: highest predicted values."] if kind == "Decile" else []
-    if not run.complete and kind == "Tier":
-        notes = ["Predicted and realised: of the days that have passed. Churn risk: of the whole horizon."]
-    if run.coverage is not None and kind == "Tier":
-        notes = [f"The 80 % intervals held for {written(run.coverage, '.0%')} of the customers."]
-    table = _table(
-        f"By {kind.lower()}: run {run.run_id} as of {date_of(run.as_of)}, {days}, {run.currency}", " ".join(notes), kind
-    )
+def _tiers_table(run: Comparison, words: MonitorWords, *, wide: bool) -> Table:
+    note = "" if run.complete else words.open_note
+    if run.coverage is not None:
+        note = words.held_note.format(written(run.coverage, ".0%"))
+    table = _table(_about(run, words.by_tier, words), note, words.tier)
+    _fill_groups(table, run, words, run.tiers, wide=wide)
+    return table
+
+
+def _deciles_table(run: Comparison, words: MonitorWords, *, wide: bool) -> Table:
+    table = _table(_about(run, words.by_decile, words), words.decile_note, words.decile)
+    _fill_groups(table, run, words, run.deciles, wide=wide)
+    return table
+
+
+def _about(run: Comparison, title: str, words: MonitorWords) -> str:
+    days = words.days.format(run.observed_days, run.horizon_days)
+    return title.format(run=run.run_id, day=date_of(run.as_of), days=days, currency=run.currency)
+
+
+def _fill_groups(table: Table, run: Comparison, words: MonitorWords, groups: Sequence[GroupOutcome], *, wide: bool) -> None:
     shown: Columns = {
         "Customers": lambda group: f"{group.customers:,}",
         "Predicted": lambda group: f"{group.predicted_value:,.0f}",
@@ -136,8 +139,8 @@ def _groups_table(run: Comparison, kind: str, groups: Sequence[GroupOutcome], *,
         "Undecided": lambda group: f"{group.undecided:,}",
     }
     shown = _without(shown, "Undecided" if run.complete else "Churned")
-    _fill(table, shown if wide else _without(shown, "Orders", "Expected buyers", "Bought"), groups, lambda group: group.name)
-    return table
+    shown = shown if wide else _without(shown, "Orders", "Expected buyers", "Bought")
+    _fill(table, words, shown, groups, lambda group: group.name)
 
 
 def _begun(run: Comparison, figure: str) -> str:
@@ -145,9 +148,9 @@ def _begun(run: Comparison, figure: str) -> str:
     return figure if run.observed_days > 0 else NOTHING
 
 
-def _explained(words: Mapping[str, str], shown: Columns) -> str:
-    """What the columns that are shown mean."""
-    return " ".join(meaning for name, meaning in words.items() if name in shown)
+def _explained(words: MonitorWords, shown: Columns) -> str:
+    """What the columns that are shown mean; every column is explained in the table that has it."""
+    return words.between.join(meaning for name, meaning in words.meanings.items() if name in shown)
 
 
 def _table(title: str, caption: str, first: str) -> Table:
@@ -156,9 +159,9 @@ def _table(title: str, caption: str, first: str) -> Table:
     return table
 
 
-def _fill(table: Table, shown: Columns, rows: Sequence[Any], name: Callable[[Any], object]) -> None:
+def _fill(table: Table, words: MonitorWords, shown: Columns, rows: Sequence[Any], name: Callable[[Any], object]) -> None:
     for heading in shown:
-        table.add_column(heading, justify="right")
+        table.add_column(words.headings[heading], justify="right")
     for row in rows:
         style = "bold yellow" if getattr(row, "drifted", False) else ""
         table.add_row(str(name(row)), *(cell(row) for cell in shown.values()), style=style)
@@ -181,11 +184,11 @@ def _comparison_as_dict(run: Comparison) -> dict[str, Any]:
     }
 
 
-def _ratio(run: Comparison, *, wide: bool) -> str:
+def _ratio(run: Comparison, words: MonitorWords, *, wide: bool) -> str:
     level = run.figures.get("level")
     if level is None or not wide:
         return NOTHING if level is None else f"{level.estimate:.2f}"
-    return f"{level.estimate:.2f}\n{level.low:.2f} to {level.high:.2f}"
+    return f"{level.estimate:.2f}\n{words.bounds.format(f'{level.low:.2f}', f'{level.high:.2f}')}"
 
 
 def _figure(run: Comparison, name: str, how: str) -> str:

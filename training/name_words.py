@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from configs.language import Language
 from training import candidates, slices
+from training.figures import written
 
 _ZH: Mapping[str, str] = MappingProxyType(
     {
@@ -20,7 +21,7 @@ _ZH: Mapping[str, str] = MappingProxyType(
         candidates.LAST_HORIZON: "上一个同样长时段的消费",
         candidates.LAST_SEASON: "去年同季的消费",
         candidates.SILENCE: "距上次下单的天数",
-        slices.ONE_TIME: "只买过一次的客户",
+        slices.ONE_TIME: "一次性客户",
         slices.REPEAT: "复购客户",
         slices.NEW: "新客户",
         slices.BULK: "大单客户",
@@ -37,6 +38,17 @@ _ZH: Mapping[str, str] = MappingProxyType(
         "golden rows": "黄金样本",
         "size of the bundle": "模型包大小",
         "latency of one prediction": "单次预测延迟",
+    }
+)
+_MEANING_ZH: Mapping[str, str] = MappingProxyType(
+    {
+        slices.ONE_TIME: "只在一天买过",
+        slices.REPEAT: "在两天或更多天买过",
+        slices.NEW: f"起点前 {slices.NEW_DAYS} 天内首次下单",
+        slices.BULK: f"最大订单位于全部客户最大订单的前 {written(slices.BULK_SHARE, '.0%')}",
+        slices.GIANT: f"最大订单至少占全部购买 {written(slices.GIANT_SHARE, '.0%')} 的大单客户",
+        slices.RETURNERS: f"购买金额中至少 {written(slices.RETURNED_SHARE, '.0%')} 已退款",
+        slices.SEASONAL: "在两天或更多天买过，且总在往年的这个季节（起点之后的 90 天）",
     }
 )
 _OF = " of "
@@ -58,3 +70,8 @@ def name_words(name: str, language: Language) -> str:
         return _ZH.get(name, name)
     said = _ZH.get(group, f"{group} ")
     return f"{said}的 {_ZH.get(measure, measure)}".replace("的 归", "的归")
+
+
+def meaning_words(name: str, language: Language) -> str:
+    """Say who is in a group of ``training.slices.MEANING``."""
+    return (_MEANING_ZH if language == "zh" else slices.MEANING)[name]

@@ -28,10 +28,12 @@ from training.decisions import Action, Decision, append, champions, deciding, re
 from training.gate import SLICE_CUSTOMERS, Check, Chosen, Duel, Said, Verdict, by_grade, duel_checks, verdict, within
 from training.panel import Snapshot
 from training.slices import MOST_VALUES, NEW, NEW_DAYS, ONE_TIME, REPEAT
+from training.told import Told
 
 if TYPE_CHECKING:
     from models.registry import MlflowClient
 
+REPRODUCED = Told("the golden rows reproduce", "黄金样本结果一致")
 Attributes = Mapping[str, "pd.Series[str]"]
 Window = Callable[[int, int], tuple[Snapshot, Attributes]]
 """All customers at a cutoff with what they did in the so many days after it, and their attributes then."""
@@ -53,7 +55,7 @@ def promote(
         ours = contender(client, environment, chosen)
         found = gate(ours, _champion(client, environment, before), settings, window)
         if force_why is not None and not found.passed:
-            return _move(client, environment, _decision("forced", ours, before, force_why, found, at))
+            return _move(client, environment, _decision("forced", ours, before, Told(force_why, force_why), found, at))
         if found.passed:
             return _move(client, environment, _decision("promoted", ours, before, found.reason, found, at))
         refused = _decision("refused", ours, before, found.reason, found, at)
@@ -81,50 +83,68 @@ def rollback(environment: Environment, *, at: datetime, why: str) -> Decision:
         return _move(client, environment, decision)
 
 
-def gate(challenger: Contender, champion: Contender | str | None, settings: Settings, window: Window) -> Verdict:
-    """Look at a challenger; ``champion`` is None where there is none, and text that says why where it cannot be loaded."""
+def gate(challenger: Contender, champion: Contender | Told | None, settings: Settings, window: Window) -> Verdict:
+    """Look at a challenger; ``champion`` is None where there is none, and what says why where it cannot be loaded."""
     checks = [*_technical(challenger, settings)]
     if challenger.grade is None:
-        sentence = f"it has no grade ({challenger.ungraded})"
-        return verdict((*checks, Check("grade", passed=False, figure=None, against=None, sentence=sentence)), "")
+        sentence = Told("it has no grade ({})", "没有评级（{}）").filled(challenger.ungraded or Told("", ""))
+        return verdict((*checks, Check("grade", passed=False, figure=None, against=None, sentence=sentence)), sentence)
     if champion is None:
-        return verdict(tuple(checks), f"there was no champion, and its grade is {challenger.grade}")
-    if isinstance(champion, str):
+        return verdict(
+            tuple(checks),
+            Told(f"there was no champion, and its grade is {challenger.grade}", f"此前没有冠军，其评级为 {challenger.grade}"),
+        )
+    if isinstance(champion, Told):
         checks.append(by_grade(challenger.grade, None, champion))
         return verdict(tuple(checks), checks[-1].sentence)
     if other := _other_question(challenger, champion):
-        return verdict((*checks, Check("question", passed=False, figure=None, against=None, sentence=other)), "")
+        return verdict((*checks, Check("question", passed=False, figure=None, against=None, sentence=other)), other)
     duel = _duel(challenger, champion, window)
-    if isinstance(duel, str):
+    if isinstance(duel, Told):
         checks.append(by_grade(challenger.grade, champion.grade, duel))
         return verdict(tuple(checks), checks[-1].sentence)
-    return verdict((*checks, *duel_checks(duel)), f"no worse than version {champion.version} in anything that was looked at")
+    otherwise = Told(
+        f"no worse than version {champion.version} in anything that was looked at",
+        f"所检查的各项都不比版本 {champion.version} 差",
+    )
+    return verdict((*checks, *duel_checks(duel)), otherwise)
 
 
 def _technical(one: Contender, settings: Settings) -> Iterator[Check]:
-    yield Check("golden rows", one.golden is None, None, None, one.golden or "the golden rows reproduce")
+    yield Check("golden rows", one.golden is None, None, None, one.golden or REPRODUCED)
     budget = settings.gate
     yield within("size of the bundle", one.megabytes, budget.max_bundle_mb, "MB", "gate.max_bundle_mb")
     yield within("latency of one prediction", one.latency_ms, budget.max_latency_ms, "ms", "gate.max_latency_ms")
 
 
-def _other_question(challenger: Contender, champion: Contender) -> str | None:
+def _other_question(challenger: Contender, champion: Contender) -> Told | None:
     """Models of other horizons or currencies answer other questions: neither is better."""
-    ours, theirs = (f"{one.horizon_days} days in {one.currency}" for one in (challenger, champion))
+    ours, theirs = (
+        Told(f"{one.horizon_days} days in {one.currency}", f"{one.horizon_days} 天、以 {one.currency} 计")
+        for one in (challenger, champion)
+    )
     if ours == theirs:
         return None
-    return f"it predicts {ours}, the champion (version {champion.version}) {theirs}: only --force --why TEXT changes that"
+    return Told(
+        f"it predicts {ours.en}, the champion (version {champion.version}) {theirs.en}: only --force --why TEXT changes that",
+        f"它预测 {ours.zh}，冠军（版本 {champion.version}）预测 {theirs.zh}：只能用 --force --why TEXT 更换",
+    )
 
 
-def _duel(challenger: Contender, champion: Contender, window: Window) -> Duel | str:
+def _duel(challenger: Contender, champion: Contender, window: Window) -> Duel | Told:
     """Both trial models on the challenger's held-back window, or why they cannot be compared there."""
     if challenger.trial is None or challenger.held_back is None:
-        return "the challenger's trial model is missing"
+        return Told("the challenger's trial model is missing", "缺少挑战者的试验模型")
     if champion.trial is None:
-        return f"version {champion.version} has no trial model to compare with"
+        return Told(
+            f"version {champion.version} has no trial model to compare with", f"版本 {champion.version} 没有可供比较的试验模型"
+        )
     if champion.trial.as_of > challenger.held_back:
         seen, begins = date_of(champion.trial.as_of), date_of(challenger.held_back)
-        return f"the trial model of version {champion.version} knows what happened up to {seen}, after {begins}"
+        return Told(
+            f"the trial model of version {champion.version} knows what happened up to {seen}, after {begins}",
+            f"版本 {champion.version} 的试验模型已知道 {seen} 之前的事，晚于 {begins}",
+        )
     holdout, attributes = window(challenger.held_back, challenger.horizon_days)
     ours, theirs = (_said(one.model, holdout) for one in (challenger.trial, champion.trial))
     return Duel(holdout.value, holdout.active, ours, theirs, groups_of(holdout, attributes))
@@ -156,13 +176,13 @@ def _chosen(client: MlflowClient, environment: Environment, version: str | None,
     return chosen
 
 
-def _champion(client: MlflowClient, environment: Environment, registered: Registered | None) -> Contender | str | None:
+def _champion(client: MlflowClient, environment: Environment, registered: Registered | None) -> Contender | Told | None:
     if registered is None:
         return None
     try:
         return contender(client, environment, registered)
     except (BundleError, RegistryError) as error:
-        return f"version {registered.version} cannot be loaded ({error})"
+        return Told(f"version {registered.version} cannot be loaded ({error})", f"版本 {registered.version} 无法加载（{error}）")
 
 
 def _settled(client: MlflowClient, environment: Environment, at: datetime) -> Registered | None:
@@ -176,11 +196,11 @@ def _settled(client: MlflowClient, environment: Environment, at: datetime) -> Re
     return present
 
 
-def _decision(action: Action, ours: Contender, before: Registered | None, why: str, found: Verdict, at: datetime) -> Decision:
+def _decision(action: Action, ours: Contender, before: Registered | None, why: Told, found: Verdict, at: datetime) -> Decision:
     present = None if before is None else before.version
     after = present if action == "refused" else ours.version
     checks = tuple(check.as_dict() for check in found.checks)
-    return Decision(stamp(at), action, ours.version, present, after, ours.grade, why, checks)
+    return Decision(stamp(at), action, ours.version, present, after, ours.grade, why.en, checks, told=why)
 
 
 def _move(client: MlflowClient, environment: Environment, decision: Decision) -> Decision:

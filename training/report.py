@@ -51,7 +51,7 @@ def training_report(trained: Trained, language: Language = "en") -> RenderableTy
     parts += [Text(btyd_sentence(trained.model.btyd)), Text(trained.leaks.sentence)]
     if trained.leaks.suspicion is not None:
         parts.append(Text(trained.leaks.suspicion, style="yellow"))
-    parts += [Text(), grade_text(trained.grade, language), Text(), decision_report(trained.decision)]
+    parts += [Text(), grade_text(trained.grade, language), Text(), decision_report(trained.decision, language)]
     return Group(*parts)
 
 

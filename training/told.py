@@ -23,6 +23,14 @@ class Told:
         """
         return self.zh if language == "zh" else self.en
 
+    def filled(self, *parts: Told) -> Told:
+        """Put texts where both languages have ``{}``.
+
+        >>> Told("it has no grade ({})", "没有评级（{}）").filled(Told("too few bought", "下单的人太少")).zh
+        '没有评级（下单的人太少）'
+        """
+        return Told(self.en.format(*(part.en for part in parts)), self.zh.format(*(part.zh for part in parts)))
+
 
 def listed(parts: Iterable[Told]) -> Told:
     """Texts one after the other, each once.

@@ -39,7 +39,7 @@ class Tried:
         """What the bundle keeps of it."""
         letter: dict[str, Any] = {"grade": self.grade.as_dict()}
         if self.grade.letter is None:
-            letter["not_graded"] = self.grade.sentence
+            letter |= {"not_graded": self.grade.sentence, "not_graded_zh": self.grade.said("zh")}
         if self.evaluation is None:
             return {"not_evaluated": None if self.reason is None else self.reason.en, **letter}
         return {**self.evaluation.as_dict(), **letter}

@@ -14,10 +14,12 @@ from datetime import date
 from typing import Any, Literal
 
 from configs.days import date_of
-from features.catalog import CATALOG
+from configs.language import Language
 from training.drift import Drift
+from training.feature_words import label
 from training.figures import written
 from training.monitor import Comparison, Monitoring
+from training.monitor_words import VERDICT_WORDS, VerdictWords
 from training.resampling import Interval
 
 State = Literal["too early", "fine", "biased level", "churn off", "ranking decayed", "drifted", "another log"]
@@ -35,11 +37,6 @@ MOST_UNKNOWN = 0.05
 """Share of a run's customers that may be missing from the log before it is taken for another log."""
 NAMED_DRIFTS = 3
 
-_LABELS = {feature.name: feature.label for feature in CATALOG} | {
-    "predicted_value": "Predicted value",
-    "churn_risk": "Churn risk",
-}
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -55,40 +52,32 @@ class Verdict:
         return asdict(self)
 
 
-def verdict(monitoring: Monitoring) -> Verdict:
-    """Judge the model in use. Raises ValueError: there is no run."""
+def verdict(monitoring: Monitoring, language: Language = "en") -> Verdict:
+    """Judge the model in use, and say so in a language. Raises ValueError: there is no run."""
     if not monitoring.comparisons:
         raise ValueError("without a scoring run there is nothing to judge")
+    words = VERDICT_WORDS[language]
     strange = [one for one in monitoring.comparisons if one.observed_days > 0 and one.unknown_share > MOST_UNKNOWN]
     if strange:
-        return _another_log(strange[0])
+        return _another_log(strange[0], words)
     own = [one for one in monitoring.comparisons if one.model_version == monitoring.newest.model_version]
     judged = _judged(own)
-    found = [] if judged is None else [*_ranking(judged, own), *_level(judged), *_buyers(judged)]
-    found += _drifted(monitoring.drift or ())
+    found = [] if judged is None else [*_ranking(judged, own, words), *_level(judged, words), *_buyers(judged, words)]
+    found += _drifted(monitoring.drift or (), words, language)
     if found:
         reasons = tuple(reason for _, reason in found)
-        held = (
-            f"Retrain soon: the predictions of {_which(judged)} held, but" if judged and found[0][0] == "drifted" else "Retrain:"
-        )
-        return Verdict(found[0][0], retrain=True, sentence=f"{held} {reasons[0]}.", reasons=reasons)
+        sentence = words.retrain.format(reasons[0])
+        if judged is not None and found[0][0] == "drifted":
+            sentence = words.retrain_soon.format(_which(judged, words), reasons[0])
+        return Verdict(found[0][0], retrain=True, sentence=sentence, reasons=reasons)
     if judged is None:
-        return _too_early(own, monitoring)
-    return Verdict("fine", retrain=False, sentence=_fine(judged, monitoring))
+        return _too_early(own, monitoring, language)
+    return Verdict("fine", retrain=False, sentence=_fine(judged, monitoring, language))
 
 
 def tolerance(of: Comparison, complete: float) -> float:
     """What is tolerated of a run: ``complete`` once its horizon is, more before."""
     return complete if of.complete else complete * PARTIAL_TOLERANCE
-
-
-def label(name: str) -> str:
-    """A feature or score as people know it.
-
-    >>> label("churn_risk"), label("order_count")
-    ('Churn risk', 'Orders')
-    """
-    return _LABELS[name]
 
 
 def _judged(own: Sequence[Comparison]) -> Comparison | None:
@@ -101,11 +90,11 @@ def _judged(own: Sequence[Comparison]) -> Comparison | None:
     return max(begun, key=lambda one: (one.observed_days / one.horizon_days, one.run_id), default=None)
 
 
-def _ranking(judged: Comparison, own: Sequence[Comparison]) -> list[tuple[State, str]]:
+def _ranking(judged: Comparison, own: Sequence[Comparison], words: VerdictWords) -> list[tuple[State, str]]:
     over, now = judged.figures.get("over_past_spend"), judged.figures.get("ranking")
     if over is not None and over.high < 0.0:
-        found = f"the ranking has decayed: sorting by past spend would have found the value of {_which(judged)} better, by "
-        return [("ranking decayed", f"{found}{-over.estimate:.3f} of normalized Gini ({-over.high:.3f} to {-over.low:.3f})")]
+        by = {"by": -over.estimate, "low": -over.high, "high": -over.low}
+        return [("ranking decayed", words.below_spend.format(run=_which(judged, words), **by))]
     complete = [one for one in own if one.complete and "ranking" in one.figures and not one.hindsight]
     if now is None or not judged.complete or not complete:
         return []
@@ -113,99 +102,98 @@ def _ranking(judged: Comparison, own: Sequence[Comparison]) -> list[tuple[State,
     then = first.figures["ranking"]
     if then.low - now.high <= 0.0 or then.estimate - now.estimate <= RANKING_TOLERANCE:
         return []
-    fall = f"the ranking has decayed: normalized Gini fell from {then.estimate:.3f} in {_which(first)} to {now.estimate:.3f} in "
-    return [("ranking decayed", f"{fall}{_which(judged)}, more than chance explains")]
+    runs = {"first": _which(first, words), "last": _which(judged, words)}
+    return [("ranking decayed", words.fell.format(then=then.estimate, now=now.estimate, **runs))]
 
 
-def _level(judged: Comparison) -> list[tuple[State, str]]:
+def _level(judged: Comparison, words: VerdictWords) -> list[tuple[State, str]]:
     level = judged.figures.get("level")
     allowed = tolerance(judged, LEVEL_TOLERANCE)
     if level is None or not _beyond(level, 1.0 - allowed, 1.0 + allowed):
         return []
-    much = "more" if level.estimate > 1.0 else "less"
-    off = f"{written(abs(level.estimate - 1.0), '.0%')} {much} than predicted"
-    spent = f"the level is off: customers of {_which(judged)} spent {off}"
-    return [("biased level", f"{spent} (realised / predicted {level.estimate:.2f}, {level.low:.2f} to {level.high:.2f})")]
+    much = words.more if level.estimate > 1.0 else words.less
+    off = written(abs(level.estimate - 1.0), ".0%")
+    figures = {"level": level.estimate, "low": level.low, "high": level.high}
+    return [("biased level", words.level.format(run=_which(judged, words), off=off, much=much, **figures))]
 
 
-def _buyers(judged: Comparison) -> list[tuple[State, str]]:
+def _buyers(judged: Comparison, words: VerdictWords) -> list[tuple[State, str]]:
     gap = judged.figures.get("buyers_gap")
     allowed = tolerance(judged, BUYERS_TOLERANCE)
     if gap is None or not _beyond(gap, -allowed, allowed):
         return []
     total = judged.total
-    bought, expected = total.buyers / total.customers, total.expected_buyers / total.customers
-    risk = "too high" if gap.estimate > 0.0 else "too low"
-    what = (
-        f"churn risks are {risk}: {written(bought, '.1%')} of the customers of {_which(judged)} bought, "
-        f"{written(expected, '.1%')} were expected to"
-    )
-    return [("churn off", what)]
+    bought, expected = (written(buyers / total.customers, ".1%") for buyers in (total.buyers, total.expected_buyers))
+    risk = words.too_high if gap.estimate > 0.0 else words.too_low
+    return [("churn off", words.churn.format(risk=risk, run=_which(judged, words), bought=bought, expected=expected))]
 
 
-def _drifted(drifts: Sequence[Drift]) -> list[tuple[State, str]]:
+def _drifted(drifts: Sequence[Drift], words: VerdictWords, language: Language) -> list[tuple[State, str]]:
     found = [one for one in drifts if one.drifted]
     if not found:
         return []
-    named = "; ".join(_moved(one) for one in found[:NAMED_DRIFTS])
-    more = f"; and {len(found) - NAMED_DRIFTS} more" if len(found) > NAMED_DRIFTS else ""
-    cause = "if the customers did not change, look for a change in the data first"
-    return [("drifted", f"the customers are no longer like those the model learned on ({named}{more}); {cause}")]
+    named = words.drift_between.join(_moved(one, words, language) for one in found[:NAMED_DRIFTS])
+    more = words.drift_more.format(len(found) - NAMED_DRIFTS) if len(found) > NAMED_DRIFTS else ""
+    return [("drifted", words.drifted.format(named=named, more=more))]
 
 
-def _moved(one: Drift) -> str:
+def _moved(one: Drift, words: VerdictWords, language: Language) -> str:
+    name = label(one.name, language)
     if abs(one.missing_now - one.missing_before) > LEVEL_TOLERANCE:
-        return f"{label(one.name)}: missing for {written(one.missing_before, '.0%')} then, {written(one.missing_now, '.0%')} now"
+        return words.moved_missing.format(name, written(one.missing_before, ".0%"), written(one.missing_now, ".0%"))
     if one.median_before is None or one.median_now is None or one.median_before == one.median_now:
-        return f"{label(one.name)}: spread otherwise than before"
-    return f"{label(one.name)}: median {one.median_before:,.4g} then, {one.median_now:,.4g} now"
+        return words.moved_spread.format(name)
+    return words.moved_median.format(name, one.median_before, one.median_now)
 
 
-def _another_log(run: Comparison) -> Verdict:
-    return Verdict(
-        "another log", retrain=False,
-        sentence=f"Cannot say: {written(run.unknown_share, '.0%')} of the customers of run {run.run_id} have no purchase before "
-        f"{date_of(run.as_of)} in this log. Give the log that the run was scored on, with what followed.",
-    )  # fmt: skip
+def _another_log(run: Comparison, words: VerdictWords) -> Verdict:
+    share, day = written(run.unknown_share, ".0%"), date_of(run.as_of)
+    return Verdict("another log", retrain=False, sentence=words.another_log.format(share=share, run=run.run_id, day=day))
 
 
-def _too_early(own: Sequence[Comparison], monitoring: Monitoring) -> Verdict:
+def _too_early(own: Sequence[Comparison], monitoring: Monitoring, language: Language) -> Verdict:
+    words = VERDICT_WORDS[language]
     honest = [one for one in own if not one.hindsight]
     if not honest:
-        words = f"model version {own[0].model_version} had already learned from what followed every run that it scored"
-        return Verdict("too early", retrain=False, sentence=f"Too early to say: {words}. {_drift_words(monitoring)}")
+        return _early(words.learned.format(own[0].model_version), monitoring, language)
     furthest = max(honest, key=lambda one: (one.observed_days / one.horizon_days, one.run_id))
-    passed = f"{furthest.observed_days} of the {furthest.horizon_days} days of run {furthest.run_id} have passed"
     ready = _ready(furthest)
     if date_of(monitoring.observed_until) < ready:
-        wait = f"the first judgement is possible from {ready} on"
+        wait = words.wait_until.format(ready)
     elif not furthest.figures:
-        wait = f"only {furthest.total.buyers} customers have bought since, too few to judge by"
+        wait = words.few_buyers.format(furthest.total.buyers)
     else:
-        wait = f"the model of the run is gone, so the run can be judged when it is complete, on {_end(furthest)}"
-    return Verdict("too early", retrain=False, sentence=f"Too early to say: {passed}, and {wait}. {_drift_words(monitoring)}")
+        wait = words.model_gone.format(_end(furthest))
+    passed = words.passed.format(observed=furthest.observed_days, horizon=furthest.horizon_days, run=furthest.run_id, wait=wait)
+    return _early(passed, monitoring, language)
 
 
-def _fine(judged: Comparison, monitoring: Monitoring) -> str:
-    figures = judged.figures
-    words = []
+def _early(why: str, monitoring: Monitoring, language: Language) -> Verdict:
+    words = VERDICT_WORDS[language]
+    sentence = words.sentences.join((words.too_early.format(why), _drift_words(monitoring, language)))
+    return Verdict("too early", retrain=False, sentence=sentence)
+
+
+def _fine(judged: Comparison, monitoring: Monitoring, language: Language) -> str:
+    figures, words, said = judged.figures, VERDICT_WORDS[language], []
     if "level" in figures:
-        words.append(f"customers of {_which(judged)} spent {figures['level'].estimate:.2f} times what was predicted")
+        said.append(words.fine_level.format(_which(judged, words), figures["level"].estimate))
     if "ranking" in figures:
-        words.append(f"the ranking holds (normalized Gini {figures['ranking'].estimate:.3f})")
-    return f"Keep the model: {', '.join(words)}. {_drift_words(monitoring)}"
+        said.append(words.fine_ranking.format(figures["ranking"].estimate))
+    return words.sentences.join((words.fine.format(words.between.join(said)), _drift_words(monitoring, language)))
 
 
-def _drift_words(monitoring: Monitoring) -> str:
+def _drift_words(monitoring: Monitoring, language: Language) -> str:
+    words = VERDICT_WORDS[language]
     if monitoring.drift is None:
-        return f"Drift is not known: {monitoring.no_drift_because}."
-    return "The customers are still like those the model learned on."
+        return words.no_drift.format("" if monitoring.no_drift_because is None else monitoring.no_drift_because.told(language))
+    return words.alike
 
 
-def _which(run: Comparison) -> str:
+def _which(run: Comparison, words: VerdictWords) -> str:
     if run.complete:
-        return f"run {run.run_id}"
-    return f"run {run.run_id} in its first {run.observed_days} of {run.horizon_days} days"
+        return words.run.format(run.run_id)
+    return words.open_run.format(run.run_id, run.observed_days, run.horizon_days)
 
 
 def _ready(run: Comparison) -> date:

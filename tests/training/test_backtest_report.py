@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
 from configs.settings import parse_settings
 from training.backtest import Backtest
@@ -21,6 +25,7 @@ from training.backtest_report import report_html, write_report
 from training.backtest_report_findings import predicted_total, reclassified
 from training.backtest_report_markup import element, written
 from training.backtest_run import backtest, planned
+from training.backtest_tables import backtest_report
 from training.candidates import PERFECT, SERVED
 from training.evaluation_rows import Movement
 from training.grade import ungraded
@@ -98,7 +103,7 @@ def renamed(found: Backtest, names: tuple[str, ...], currency: str) -> Backtest:
         past_tiers=tuple(replace(row, tier=new[row.tier]) for row in found.past_tiers),
         coverage=tuple(replace(row, group=new.get(row.group, row.group)) for row in found.coverage),
         slices=tuple(replace(row, name=f"shop: {names[0]}") for row in found.slices[:1]),
-        skipped=((found.first_day, names[1]),),
+        skipped=((found.first_day, Told(names[1], names[1])),),
     )  # fmt: skip
 
 
@@ -259,3 +264,44 @@ def test_axes_hold_their_values_at_round_marks(highest: float, share: float) -> 
     assert axis.high >= highest * (1.0 - 1e-6)
     assert 2 <= len(axis.ticks) <= 8
     assert 10.0 <= axis.place(share * highest, 10.0, 20.0) <= 20.0
+
+
+def test_in_chinese_nothing_is_left_in_english(found: Backtest, english_in: Callable[..., set[str]]) -> None:
+    settings = ("USD", *(row.tier for row in found.tiers))
+    why = Told("nobody bought", "没有人下单")
+    for one in (found, replace(found, skipped=((found.first_day, why),), coverage=()), replace(found, grade=ungraded(why))):
+        page = Page(report_html(one, "zh"))
+        said = [text for tag, text in page.texts if tag != "style"]
+        said += [str(attributes["aria-label"]) for _, attributes in page.elements if "aria-label" in attributes]
+        assert english_in(" ".join(said), *settings) == set()
+        assert dict(page.elements)["html"]["lang"] == "zh"
+    style = "".join(text for tag, text in Page(report_html(found, "zh")).texts if tag == "style")
+    assert "Noto Sans CJK SC" in style
+    assert "Microsoft YaHei" in style
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_in_chinese_the_terminal_has_no_english_and_lines_up(
+    found: Backtest, width: int, english_in: Callable[..., set[str]]
+) -> None:
+    screen = Console(width=width, file=io.StringIO(), record=True)
+    screen.print(backtest_report(replace(found, skipped=((found.first_day, Told("nobody bought", "没有人下单")),)), "zh"))
+    text = screen.export_text()
+    assert english_in(text, "USD", *(row.tier for row in found.tiers)) == set()
+    assert "个起点的均值" in text
+    for table in re.findall(r"(?:^[┏┃┡│└].*\n)+", text, re.MULTILINE):
+        assert len({cell_len(line) for line in table.splitlines()}) == 1
+
+
+def test_both_languages_say_the_same_figures_in_the_same_places(found: Backtest) -> None:
+    """The same elements in the same order; tables of the same size, in which every number is the same."""
+    english, chinese = Page(report_html(found)), Page(report_html(found, "zh"))
+    assert report_html(found) == report_html(found, "en")
+    assert [tag for tag, _ in english.elements] == [tag for tag, _ in chinese.elements]
+    assert [len(row) for row in english.rows] == [len(row) for row in chinese.rows]
+    for one, other in zip(english.rows, chinese.rows, strict=True):
+        for said, told in zip(one[1:], other[1:], strict=True):
+            if re.fullmatch(r"[-+]?[\d.,]+(\xa0%)?", said):
+                assert told == said
+    paths = [[attributes["d"] for tag, attributes in page.elements if tag == "path"] for page in (english, chinese)]
+    assert len(paths[0]) == len(paths[1])

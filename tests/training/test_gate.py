@@ -14,8 +14,12 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from models import accuracy
 from training import gate, resampling
 from training.gate import AUC, BIAS, BRIER, CALIBRATION, CAPTURE, GINI, Check, Duel, Said, by_grade, duel_checks, verdict, within
+from training.told import Told
 
 Floats = npt.NDArray[np.float64]
+
+FINE, W = Told("fine", "通过"), Told("w", "无法比较")
+DIFFER = Told("golden rows differ", "黄金样本不一致")
 
 
 def world(seed: int, customers: int = 3000, *, noise: tuple[float, float] = (0.5, 0.5)) -> Duel:
@@ -110,21 +114,38 @@ def test_more_customers_than_are_drawn_from_are_sampled(monkeypatch: pytest.Monk
 
 
 def test_grades_decide_where_nothing_can_be_compared() -> None:
-    assert by_grade("A", "B", "w").passed
-    assert by_grade("B", "B", "w").passed
-    assert not by_grade("C", "B", "w").passed
-    assert by_grade("C", None, "w").passed
-    assert by_grade("C", "D", "w").passed
-    assert not by_grade("D", "D", "w").passed
-    assert not by_grade("D", None, "w").passed
+    assert by_grade("A", "B", W).passed
+    assert by_grade("B", "B", W).passed
+    assert not by_grade("C", "B", W).passed
+    assert by_grade("C", None, W).passed
+    assert by_grade("C", "D", W).passed
+    assert not by_grade("D", "D", W).passed
+    assert not by_grade("D", None, W).passed
 
 
 def test_a_verdict_names_everything_that_failed() -> None:
     good, bad = within("size", 1.0, 2.0, "MB", "gate.x"), within("latency", 3.0, 2.0, "ms", "gate.y")
-    assert verdict((good,), "fine").reason == "fine"
+    assert verdict((good,), FINE).reason == FINE
     found = verdict(
-        (good, bad, Check("golden rows", passed=False, figure=None, against=None, sentence="golden rows differ")), "fine"
+        (
+            good,
+            bad,
+            Check("golden rows", passed=False, figure=None, against=None, sentence=Told("golden rows differ", "黄金样本不一致")),
+        ),
+        FINE,
     )
     assert not found.passed
-    assert found.reason == "latency 3.0 ms is above gate.y: 2; golden rows differ"
+    assert found.reason.en == "latency 3.0 ms is above gate.y: 2; golden rows differ"
     json.dumps([check.as_dict() for check in [*found.checks, *duel_checks(world(1, 300))]], allow_nan=False)
+
+
+def test_what_the_gate_found_is_told_in_chinese_too(english_in: Callable[..., set[str]]) -> None:
+    """Every check that passes and every one that fails, of all customers and of groups."""
+    worse = world(3, noise=(3.0, 0.3))
+    found = [*duel_checks(world(1)), *duel_checks(worse)]
+    found += [within("size of the bundle", size, 2.0, "MB", "gate.max_bundle_mb") for size in (1.0, 3.0)]
+    found += [by_grade("C", champion, W) for champion in ("A", None)]
+    assert {check.passed for check in found} == {True, False}
+    for check in found:
+        assert english_in(check.sentence.zh, "gate.max_bundle_mb", "small", "large") == set(), check.sentence.zh
+        assert check.as_dict()["sentence"] == check.sentence.en

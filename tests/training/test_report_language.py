@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,14 +25,7 @@ from training.trial import nearest_answer
 
 ENGLISH = Path(__file__).parent / "reports_en"
 """Written by the reports when they spoke English only."""
-NAMES = {"AUC", "BG", "Brier", "Foretier", "Gamma", "Gini", "LightGBM", "MB", "MBG", "NBD", "ms"}
-
-
-def english_in(text: str, *allowed: str) -> set[str]:
-    """Words of Latin letters that are no names; ``allowed`` (texts of settings, commands, options) are taken out first."""
-    for one in allowed:
-        text = text.replace(one, " ")
-    return set(re.findall(r"[A-Za-z]{2,}", text)) - NAMES
+EnglishIn = Callable[..., set[str]]
 
 
 def shown(what: RenderableType, width: int = 100) -> str:
@@ -51,7 +44,7 @@ def evaluation() -> Evaluation:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_tables_of_accuracy_are_chinese_and_line_up(width: int) -> None:
+def test_tables_of_accuracy_are_chinese_and_line_up(width: int, english_in: EnglishIn) -> None:
     for table in (accuracy_table(evaluation(), "zh"), churn_table(evaluation(), "zh")):
         text = shown(table, width)
         assert english_in(text) == set()
@@ -76,7 +69,7 @@ def window(noise: float, customers: int = 600) -> Window:
     return Window(ids, value, active, seen, -seen, dict(zip(NAIVE, rules[:4], strict=True)), {SILENCE: -rules[4]})
 
 
-def test_grades_are_told_in_both_languages() -> None:
+def test_grades_are_told_in_both_languages(english_in: EnglishIn) -> None:
     letters = set()
     for one in (window(1.0), window(60.0), window(4000.0)):
         found = grade([one], 90)
@@ -90,7 +83,7 @@ def test_grades_are_told_in_both_languages() -> None:
     assert len(letters) > 1
 
 
-def test_what_is_not_graded_says_why_in_chinese() -> None:
+def test_what_is_not_graded_says_why_in_chinese(english_in: EnglishIn) -> None:
     one = window(1.0)
     few = replace(one, active=np.zeros(len(one.active)))
     gifts = replace(one, value=np.zeros(len(one.value)))
@@ -101,7 +94,7 @@ def test_what_is_not_graded_says_why_in_chinese() -> None:
         assert english_in(nearest_answer(days, 90, settings).zh, "horizon_days") == set()
 
 
-def test_every_name_that_the_gate_looks_at_is_said_in_chinese() -> None:
+def test_every_name_that_the_gate_looks_at_is_said_in_chinese(english_in: EnglishIn) -> None:
     for name in (*gate.MARGINS, "grade", "golden rows", "size of the bundle", "latency of one prediction", *slices.MEANING):
         assert english_in(name_words(name, "zh")) == set(), name
         assert name_words(name, "en") == name

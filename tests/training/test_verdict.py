@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -11,14 +12,17 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from configs.days import day_number
-from models.reference import fit_reference
+from models.reference import WATCHED, fit_reference
 from training.drift import Drift, drift
-from training.monitor import Comparison, GroupOutcome, Monitoring
+from training.feature_words import label
+from training.monitor import NONE_REACHED, Comparison, GroupOutcome, Monitoring
 from training.monitor_report import monitoring_as_dict, monitoring_report, shown_run
 from training.resampling import Interval
+from training.told import Told
 from training.verdict import verdict
 
 START = day_number(date(2020, 1, 1))
@@ -161,13 +165,13 @@ def test_all_reasons_are_told_the_gravest_first() -> None:
 
 
 def test_runs_without_drift_say_why() -> None:
-    unknown = replace(looked_back(run()), drift=None, no_drift_because="model version 3 is gone")
+    unknown = replace(looked_back(run()), drift=None, no_drift_because=Told("model version 3 is gone", "模型版本 3 已不存在"))
     assert verdict(unknown).sentence.endswith("Drift is not known: model version 3 is gone.")
 
 
 def test_without_a_run_nothing_is_judged() -> None:
     with pytest.raises(ValueError, match="nothing to judge"):
-        verdict(Monitoring(START, (), None, "there is no run"))
+        verdict(Monitoring(START, (), None, Told("there is no run", "没有批次")))
 
 
 def test_the_run_shown_is_the_latest_complete_one() -> None:
@@ -199,3 +203,29 @@ def test_open_horizons_show_undecided_customers_and_no_churn() -> None:
     printed = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "690" in printed
     assert "69 %" not in printed
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("width", [80, 140])
+def test_in_chinese_nothing_is_left_in_english_and_tables_line_up(
+    case: str, width: int, english_in: Callable[..., set[str]]
+) -> None:
+    monitoring = CASES[case][0]
+    judged = verdict(monitoring, "zh")
+    assert (judged.state, judged.retrain) == CASES[case][1:3]
+    screen = Console(file=io.StringIO(), width=width)
+    screen.print(monitoring_report(monitoring, judged, wide=width >= 110, language="zh"))
+    printed = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert english_in(printed, "EUR", "Gold", "Silver", "Cohen", "PSI") == set()
+    assert "…" not in printed
+    assert max(map(cell_len, printed.splitlines())) <= width
+    for table in re.findall(r"(?:^[┏┃┡│└].*\n)+", printed, re.MULTILINE):
+        assert len({cell_len(line) for line in table.splitlines()}) == 1
+
+
+def test_reasons_for_unknown_drift_and_names_of_features_are_said_in_chinese(english_in: Callable[..., set[str]]) -> None:
+    unknown = replace(looked_back(run()), drift=None, no_drift_because=NONE_REACHED)
+    assert english_in(verdict(unknown, "zh").sentence) == set()
+    for name in WATCHED:
+        assert english_in(label(name, "zh")) == set(), name
+    assert label("order_count") == "Orders"
