@@ -119,10 +119,10 @@ def monitor(
         with _bar(screen, "Comparing past runs", len(runs)) as progress:
             used_model, past = partial(_used_model, environment), _past_runs(store, runs)
             found = look_back(past, cleaned.orders, end, used_model, threads=settings.training.threads, progress=progress)
-    judgement = verdict(found)
-    screen.print(monitoring_report(found, judgement, wide=screen.width >= WIDE_SCREEN))
+    language, wide = settings.language, screen.width >= WIDE_SCREEN
+    screen.print(monitoring_report(found, verdict(found, language), wide=wide, language=language))
     if json_file is not None:
-        write_json(json_file, monitoring_as_dict(found, judgement))
+        write_json(json_file, monitoring_as_dict(found, verdict(found)))
 
 
 def _runs(store: Store, currency: str) -> list[ScoringRun]:

@@ -87,8 +87,8 @@ def backtest_command(
     cleaned = clean(settings, environment, screen, _day(until))
     found = run_backtest(cleaned, settings, environment, origins, screen)
     report = html or environment.home / "backtest.html"
-    write_report(found, report)
-    screen.print(backtest_report(found))
+    write_report(found, report, settings.language)
+    screen.print(backtest_report(found, settings.language))
     screen.print(f"Report: {report}", soft_wrap=True, highlight=False)
     if json_file is not None:
         write_json(json_file, found.as_dict())
@@ -122,7 +122,7 @@ def promote_command(
             return holdout, attributes_of(cleaned.orders, holdout, settings)
 
     decision = promote(environment, settings, window, at=_now(settings), version=version, force_why=why if force else None)
-    screen.print(decision_report(decision))
+    screen.print(decision_report(decision, settings.language))
     if json_file is not None:
         write_json(json_file, decision.as_dict())
     if decision.action == "refused":
@@ -142,7 +142,7 @@ def rollback_command(
 
     screen, settings = console(json_file), read_settings(config)
     decision = rollback(Environment.read(), at=_now(settings), why=why)
-    screen.print(decision_report(decision))
+    screen.print(decision_report(decision, settings.language))
     if json_file is not None:
         write_json(json_file, decision.as_dict())
 
@@ -155,10 +155,9 @@ def decisions(config: ConfigFile = None, json_file: JsonFile = None) -> None:
     from training.decision_report import decisions_table
     from training.decisions import read_decisions
 
-    screen = console(json_file)
-    read_settings(config)
+    screen, settings = console(json_file), read_settings(config)
     found = read_decisions(Environment.read().home)
-    screen.print(decisions_table(found))
+    screen.print(decisions_table(found, settings.language))
     if json_file is not None:
         write_json(json_file, {"decisions": [decision.as_dict() for decision in found]})
 
