@@ -2,9 +2,31 @@
 
 const KEY = "foretier-key";
 
-export const signedIn = () => sessionStorage.getItem(KEY) !== null;
-export const signIn = (key) => sessionStorage.setItem(KEY, key.trim());
-export const signOut = () => sessionStorage.removeItem(KEY);
+const memory = new Map();
+
+/** Read what the browser keeps; where it may keep nothing, what this page remembers. */
+export function kept(name, store = "sessionStorage") {
+  try {
+    return window[store].getItem(name);
+  } catch {
+    return memory.get(name) ?? null;
+  }
+}
+
+/** Keep a text, or forget it where it is null. */
+export function keep(name, text, store = "sessionStorage") {
+  memory.set(name, text);
+  try {
+    if (text === null) window[store].removeItem(name);
+    else window[store].setItem(name, text);
+  } catch {
+    // The browser may keep nothing: this page remembers.
+  }
+}
+
+export const signedIn = () => kept(KEY) !== null;
+export const signIn = (key) => keep(KEY, key);
+export const signOut = () => keep(KEY, null);
 
 /** What the service said no to: its status, code and message, and the seconds to wait where it tells them. */
 export class Refused extends Error {
@@ -39,7 +61,7 @@ async function send(path, parameters, body) {
     for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "" && one !== false) query.append(name, one);
   }
   const headers = {};
-  if (signedIn()) headers.authorization = `Bearer ${sessionStorage.getItem(KEY)}`;
+  if (signedIn()) headers.authorization = `Bearer ${kept(KEY)}`;
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer;
   try {

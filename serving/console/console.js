@@ -1,7 +1,7 @@
 // The console: which page is shown, in which language, and with which key.
 
-import { Refused, signIn, signOut, signedIn } from "./api.js";
-import { field, h, show } from "./dom.js";
+import { Refused, kept, keep, signIn, signOut, signedIn } from "./api.js";
+import { field, h, refusalWords, show } from "./dom.js";
 import { customerPageOf } from "./customer.js";
 import { listPage } from "./list.js";
 import { modelPage } from "./model.js";
@@ -14,7 +14,7 @@ const PAGES = { tiers: tiersPage, list: listPage, customer: customerPageOf, mode
 /** The page that the address asks for, and what is behind its name; an id may hold anything, percent-encoded. */
 function asked() {
   const [, page, ...rest] = location.hash.split("/");
-  const known = page in PAGES ? page : "tiers";
+  const known = Object.hasOwn(PAGES, page ?? "") ? page : "tiers";
   try {
     return [known, rest.length ? decodeURIComponent(rest.join("/")) : undefined];
   } catch {
@@ -29,13 +29,16 @@ async function go({ focus = true } = {}) {
   const [page, parameter] = asked();
   mark(page);
   show(h("p", { class: "quiet" }, word("loading")));
+  // A page that was left while it was being asked for is not shown any more.
+  const current = () => mine === turn;
   try {
-    await PAGES[page](parameter);
+    await PAGES[page](parameter, current);
   } catch (error) {
-    if (mine === turn) refused(error);
+    if (current()) refused(error);
   }
+  if (!current()) return;
   document.title = `${word(page)} · Foretier`;
-  if (focus && mine === turn) document.querySelector("#main h1")?.focus();
+  if (focus) document.querySelector("#main h1")?.focus();
 }
 
 function mark(page) {
@@ -55,21 +58,21 @@ function refused(error) {
     document.querySelector("#main input").focus();
     return;
   }
-  const said =
-    error.status === 0 ? word("unreachable")
-    : error.status === 403 ? `${word("forbidden")} ${error.message}`
-    : error.status === 429 || error.code === "overloaded" ? word("busy", { seconds: error.seconds || 1 })
-    : error.status === 503 ? `${word("unready")} ${error.message}`
-    : error.message;
-  show(h("h1", { tabindex: -1 }, word(asked()[0])), h("p", { class: "fault", role: "alert" }, said), h("button", { type: "button", onclick: () => go() }, word("again")));
+  show(h("h1", { tabindex: -1 }, word(asked()[0])), h("p", { class: "fault", role: "alert" }, refusalWords(error)), h("button", { type: "button", onclick: () => go() }, word("again")));
 }
 
 function signInForm(fault) {
   const input = h("input", { type: "password", name: "key", autocomplete: "off", required: true, spellcheck: "false" });
   async function submit(event) {
     event.preventDefault();
-    signIn(input.value);
+    const key = input.value.trim();
     input.value = "";
+    if (!/^[\x21-\x7e]+$/.test(key)) {
+      show(signInForm(word("wrongKey"))); // no header can carry it
+      document.querySelector("#main input").focus();
+      return;
+    }
+    signIn(key);
     await go();
   }
   return h(
@@ -83,9 +86,9 @@ function signInForm(fault) {
 }
 
 const select = document.getElementById("language");
-select.value = localStorage.getItem(LANGUAGE) ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
+select.value = kept(LANGUAGE, "localStorage") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
 select.addEventListener("change", () => {
-  localStorage.setItem(LANGUAGE, select.value);
+  keep(LANGUAGE, select.value, "localStorage");
   speak(select.value);
   go({ focus: false });
 });
@@ -98,5 +101,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   document.getElementById("main").focus();
 });
 addEventListener("hashchange", () => go());
+addEventListener("foretier-signed-out", () => go());
 speak(select.value);
 go({ focus: false });

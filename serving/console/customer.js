@@ -1,15 +1,15 @@
 // One customer: value with its interval, risk, drivers as bars, order history as a strip.
 
 import { ask, customerPage, customerPath, Refused } from "./api.js";
-import { exact, field, h, show } from "./dom.js";
+import { complaint, exact, field, h, show } from "./dom.js";
 import { coded, day, money, percent, spoken, tenths, whole, word } from "./words.js";
-import { complaint, riskBar } from "./list.js";
+import { riskBar } from "./list.js";
 import { pair, terms } from "./tiers.js";
 
 const SHOWN_DRIVERS = 6;
 const [WIDTH, HEIGHT] = [640, 120];
 
-export async function customerPageOf(id) {
+export async function customerPageOf(id, current) {
   const found = h("div", {});
   show(h("h1", { tabindex: -1 }, word("customer")), search(id), found);
   if (!id) {
@@ -18,8 +18,9 @@ export async function customerPageOf(id) {
   }
   try {
     const one = await ask(customerPath(id), { language: spoken() });
+    if (!current()) return;
     found.append(...details(one));
-    found.append(await history(one));
+    found.append(await history(one).catch(complaint));
   } catch (error) {
     if (error instanceof Refused && [401, 403].includes(error.status)) throw error;
     found.replaceChildren(complaint(error));
@@ -27,7 +28,7 @@ export async function customerPageOf(id) {
 }
 
 function search(id) {
-  const input = h("input", { name: "customer_id", autocomplete: "off", autocapitalize: "off", spellcheck: "false", value: id ?? "", maxlength: 500 });
+  const input = h("input", { name: "customer_id", autocomplete: "off", autocapitalize: "off", spellcheck: "false", value: id ?? "", maxlength: 1000 });
   const go = (event) => {
     event.preventDefault();
     if (input.value) location.hash = customerPage(input.value).slice(1);
@@ -47,7 +48,7 @@ function details(one) {
       { class: "cards thirds" },
       tile(word("predictedValue"), money(one.predicted_value, one.currency), interval(one), orders(one)),
       tile(word("churnRisk"), percent(one.churn_risk), riskBar(one.churn_risk), note(coded("stages", one.lifecycle_stage), " · ", coded("segments", one.rfm_segment))),
-      tile(word("tier"), one.tier, note(word(one.movement), since ? "," : "", since, one.uncertain ? ` · ${word("uncertain")}` : "")),
+      tile(word("tier"), one.tier, note(word(one.movement), since ? word("comma") : "", since, one.uncertain ? ` · ${word("uncertain")}` : "")),
       tile(word("nextOrder"), one.next_order ? day(one.next_order) : "–", note(one.next_order ? word("nextOrderHint") : word("noNextOrder"))),
       tile(word("valueAtRisk"), money(one.value_at_risk, one.currency), note(word("atRiskHint"))),
       tile(word("ifActive"), money(one.value_if_active, one.currency), note(word("ifActiveHint"))),

@@ -1,5 +1,7 @@
 // Elements, built of text alone: nothing that a customer wrote is ever read as markup.
 
+import { hasWord, word } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "rect", "line", "circle", "text", "title", "g", "path"]);
 
@@ -23,6 +25,22 @@ export function exact(text) {
     return code < 0x20 ? String.fromCharCode(0x2400 + code) : `⟨${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
   return h("bdi", { class: "id" }, shown === "" ? "∅" : shown);
+}
+
+/** Say why the service said no, in the language of the page where we have words for it. */
+export function refusalWords(error) {
+  if (error.status === 0) return word("unreachable");
+  if (error.status === 403) return `${word("forbidden")} ${error.message}`;
+  if (error.status === 429 || error.code === "overloaded") return word("busy", { seconds: error.seconds || 1 });
+  if (error.status === 503) return `${word("unready")} ${error.message}`;
+  return hasWord(error.code) ? word(error.code) : error.message;
+}
+
+/** Show a refusal within a page; who is no longer signed in is sent to the form. Anything else is a fault of ours. */
+export function complaint(error) {
+  if (error.status === undefined) throw error;
+  if (error.status === 401) dispatchEvent(new Event("foretier-signed-out"));
+  return h("p", { class: "fault", role: "alert" }, refusalWords(error));
 }
 
 /** Put a page into the main part. */

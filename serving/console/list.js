@@ -1,16 +1,18 @@
 // Whom to contact: a plan, what to expect of it, the customers, and campaigns.
 
 import { ask, customerPage, download, Refused } from "./api.js";
-import { exact, field, h, say, show } from "./dom.js";
+import { complaint, exact, field, h, refusalWords, say, show } from "./dom.js";
 import { coded, day, money, percent, spoken, tenths, whole, word } from "./words.js";
 import { terms } from "./tiers.js";
 
 const PAGE = 50;
 const LEFT_OUT = ["gone", "below_min_value", "not_worth_the_budget", "contact_cap", "held_out", "suppressed"];
 const WAIT = 250;
+let entered = {}; // what was typed stays while other pages are looked at
 
-export async function listPage() {
+export async function listPage(_, current) {
   const view = await ask("/v1/tiers");
+  if (!current()) return;
   const form = planForm(view);
   const outlook = h("div", { class: "cards plan", id: "plan" });
   const rows = h("div", { id: "rows" });
@@ -28,7 +30,9 @@ export async function listPage() {
       rows.replaceChildren(...customers(page, form.plan));
       say(`${word("contacts")}: ${whole(page.plan.contacts)}. ${word("saved")}: ${money(page.plan.value_saved, page.currency)}.`);
     } catch (error) {
-      if (turn === asked) rows.replaceChildren(complaint(error));
+      if (turn !== asked) return;
+      outlook.replaceChildren();
+      rows.replaceChildren(complaint(error));
     } finally {
       if (turn === asked) outlook.removeAttribute("aria-busy");
     }
@@ -51,11 +55,6 @@ export async function listPage() {
     campaigns,
   );
   await Promise.all([refresh(), listCampaigns(campaigns)]);
-}
-
-export function complaint(error) {
-  if (!(error instanceof Refused)) throw error;
-  return h("p", { class: "fault", role: "alert" }, error.status ? error.message : word("unreachable"));
 }
 
 function planForm(view) {
@@ -90,6 +89,15 @@ function planForm(view) {
     field(`${word("holdout")}, %`, fields.holdout, word("holdoutHint")),
     h("label", { class: "check" }, fields.include_gone, " ", word("includeGone")),
   );
+  const inputs = () => [...node.querySelectorAll("input, select")];
+  for (const input of inputs().filter((one) => Object.hasOwn(entered, one.name))) {
+    if (input.type === "checkbox") input.checked = entered[input.name];
+    else input.value = entered[input.name];
+  }
+  riskSaid.textContent = percent(Number(risk.value));
+  node.addEventListener("input", () => {
+    entered = Object.fromEntries(inputs().map((one) => [one.name, one.type === "checkbox" ? one.checked : one.value]));
+  });
   const share = (input) => (input.value === "" ? null : Number(input.value) / 100);
   const plan = () => ({
     tier: tier.value,
@@ -203,7 +211,7 @@ function saveForm(view, plan, campaigns) {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       told.className = "fault";
-      told.textContent = error.status ? error.message : word("unreachable");
+      told.textContent = refusalWords(error);
     }
   }
   return h(

@@ -6,8 +6,9 @@ import { money, percent, whole, word } from "./words.js";
 
 const [SIZE, EDGE] = [320, 34];
 
-export async function modelPage() {
+export async function modelPage(_, current) {
   const model = await ask("/v1/model");
+  if (!current()) return;
   const letter = model.grade ?? "–";
   show(
     h("h1", { tabindex: -1 }, word("model")),

@@ -4,8 +4,9 @@ import { ask } from "./api.js";
 import { h, show } from "./dom.js";
 import { day, money, percent, whole, word } from "./words.js";
 
-export async function tiersPage() {
+export async function tiersPage(_, current) {
   const view = await ask("/v1/tiers");
+  if (!current()) return;
   show(
     h("h1", { tabindex: -1 }, word("tiers")),
     terms(view),
@@ -68,7 +69,7 @@ function matrix(view) {
           names.map((tier, column) => {
             const kind = row === column ? "same" : column < row ? "up" : "down";
             const number = count(past, tier);
-            const strength = number ? 0.12 + 0.5 * Math.sqrt(number / most) : 0;
+            const strength = number ? 0.12 + 0.3 * Math.sqrt(number / most) : 0;
             return h("td", { class: kind, style: { "--strength": strength.toFixed(2) }, title: word(kind) }, number ? whole(number) : "·", h("span", { class: "hidden" }, ` ${word(kind)}`));
           }),
         ),

@@ -29,12 +29,15 @@ export const WORDS = {
     orders: "Orders", ofEach: "of {value} each", uncertain: "uncertain", sinceDay: "since {day}", whyValue: "Why {value}", whyRisk: "Why a churn risk of {risk}",
     from: "from {start}, what is expected of an unknown customer", rest: "{count} smaller drivers", history: "Order history", historyHint: "The last {count} days with an order, net value of each",
     noHistory: "No order days are kept of this run.", day: "Day", amount: "Amount", stage: "Lifecycle stage", segment: "RFM segment", abc: "ABC class", spent: "spent {value} in total",
-    points: "{count} points",
+    points: "{count} points", comma: ",",
     gradeA: "Surely finds clearly more of the value and of the leaving than the best simple rule.", gradeB: "Surely finds more of both than the best simple rule.",
     gradeC: "Neither better nor worse than the best simple rule for sure.", gradeD: "Surely worse than the best simple rule at one of them.", notGraded: "This model was not graded.",
     modelIs: "Model version {version}: {days} days ahead, in {currency}", from_value: "From a predicted value of", theRest: "all others",
     calibration: "Calibration", calibrationHint: "Customers of the held-back window in tenths: what was said, and what came. On the line, both are the same.",
     calibrationValue: "Predicted value", calibrationRisk: "Churn risk", said: "Said", came: "Came", noCalibration: "No window could be held back: there is no calibration.", tenth: "Tenth",
+    customer_not_found: "There is no customer of this id in the scoring run; capitals and leading zeros count.", not_found: "There is nothing at this address.",
+    name_taken: "There is a campaign of this name already.", empty_list: "Nobody is on this list.", run_not_found: "The scoring run is no longer kept.",
+    too_many_rows: "Too many customers for a workbook: take the CSV file.", campaign_not_found: "There is no such campaign.",
     stages: { new: "new", active: "active", dormant: "dormant", lost: "lost" }, bands: { high: "high", medium: "medium", low: "low" }, segments: {},
     channels: { person: "in person", phone: "phone", email: "e-mail", message: "message", app: "app", post: "post", none: "no contact" },
   },
@@ -66,12 +69,15 @@ export const WORDS = {
     orders: "预计订单", ofEach: "每单 {value}", uncertain: "不确定", sinceDay: "自 {day} 起", whyValue: "为什么是 {value}", whyRisk: "为什么流失风险是 {risk}",
     from: "从 {start}（对未知客户的预期）出发", rest: "其余 {count} 个较小的驱动因素", history: "订单历史", historyHint: "最近 {count} 个下单日，每日净额",
     noHistory: "此批次未保存下单日。", day: "日期", amount: "金额", stage: "生命周期阶段", segment: "RFM 分群", abc: "ABC 类", spent: "累计消费 {value}",
-    points: "{count} 个百分点",
+    points: "{count} 个百分点", comma: "，",
     gradeA: "确定能比最好的简单规则多找出明显更多的价值与流失客户。", gradeB: "两方面都确定优于最好的简单规则。",
     gradeC: "与最好的简单规则相比，无法确定更好或更差。", gradeD: "至少一方面确定差于最好的简单规则。", notGraded: "此模型未评级。",
     modelIs: "模型版本 {version}：预测未来 {days} 天，币种 {currency}", from_value: "预测价值起点", theRest: "其余客户",
     calibration: "校准", calibrationHint: "留出期的客户按预测分为十组：预测值与实际值。落在线上即两者一致。",
     calibrationValue: "预测价值", calibrationRisk: "流失风险", said: "预测", came: "实际", noCalibration: "没有可留出的时间段，因此没有校准。", tenth: "十分组",
+    customer_not_found: "该评分批次中没有此编号的客户；区分大小写，保留前导零。", not_found: "此地址没有内容。",
+    name_taken: "已有同名活动。", empty_list: "名单上没有客户。", run_not_found: "该评分批次已不再保留。",
+    too_many_rows: "客户太多，工作簿放不下，请下载 CSV。", campaign_not_found: "没有这个活动。",
     stages: { new: "新客", active: "活跃", dormant: "沉睡", lost: "已流失" }, bands: { high: "高", medium: "中", low: "低" },
     segments: {
       Lost: "已流失", Hibernating: "休眠", "At risk": "有流失风险", "Cannot lose them": "不能失去", "About to sleep": "即将沉睡",
@@ -85,7 +91,7 @@ let language = "en";
 
 /** Choose the language of everything that is said from now on. */
 export function speak(chosen) {
-  language = chosen in WORDS ? chosen : "en";
+  language = Object.hasOwn(WORDS, chosen) ? chosen : "en";
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   for (const node of document.querySelectorAll("[data-word]")) node.textContent = word(node.dataset.word);
 }
@@ -98,18 +104,20 @@ export function word(name, filled = {}) {
 }
 
 /** Say a code of ours; one that is not ours stays as it is. */
-export const coded = (kind, code) => WORDS[language][kind][code] ?? code;
+export const coded = (kind, code) => (Object.hasOwn(WORDS[language][kind], code) ? WORDS[language][kind][code] : code);
+
+export const hasWord = (name) => Object.hasOwn(WORDS[language], name);
 
 const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
 
 export const whole = (value) => new Intl.NumberFormat(locale(), { maximumFractionDigits: 0 }).format(value);
-export const tenths = (value) => new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(value);
+export const tenths = (value) => new Intl.NumberFormat(locale(), { maximumFractionDigits: 1, signDisplay: "negative" }).format(value);
 export const percent = (share) => new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 0 }).format(share);
 
 /** Money with its code: cents below ten only, as the reports write it. */
 export function money(value, currency) {
   const digits = Math.abs(value) < 10 && Math.round(value * 100) % 100 !== 0 ? 2 : 0;
-  const number = new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const number = new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative" });
   return `${number.format(value)} ${currency}`;
 }
 

@@ -35,7 +35,6 @@ from serving.store import Store
 ROOT = Path(__file__).resolve().parents[2]
 CONSOLE = ROOT / "serving" / "console"
 START_SECONDS = 60.0
-PHONE = {"width": 360, "height": 740}
 HOSTILE = (
     "<script>window.hacked=1</script>",
     '"><img src=x onerror="window.hacked=2">',
@@ -45,6 +44,7 @@ HOSTILE = (
     "\u202eexe.\u202dtxt\u2066\u200b",
     "line\nbreak\ttab\x1b[31mred\x07",
     "x" * 500,
+    "😀" * 500,
     "=HYPERLINK(1)",
     "{{constructor.constructor('window.hacked=4')()}}",
     "../../../v1/model",
@@ -291,7 +291,7 @@ def test_a_list_is_saved_as_a_campaign(console: Console) -> None:
         page.get_by_role("button", name="Contacts as CSV").click()
     assert len(Path(download.value.path()).read_bytes().decode().strip().split("\r\n")) == 21
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("that of a campaign that there is already")).to_be_visible()
+    expect(page.get_by_text("There is a campaign of this name already.")).to_be_visible()
 
 
 def test_a_customer_is_found_and_explained(console: Console) -> None:
@@ -310,7 +310,7 @@ def test_a_customer_is_found_and_explained(console: Console) -> None:
     expect(page.get_by_role("row").filter(has_text="USD")).to_have_count(len(days))
     page.get_by_label("Exact customer id").fill("nobody")
     page.get_by_role("button", name="Find").click()
-    expect(page.get_by_role("alert")).to_contain_text("there is no customer of this id")
+    expect(page.get_by_role("alert")).to_contain_text("There is no customer of this id")
 
 
 def test_the_model_shows_grade_tiers_and_calibration(console: Console) -> None:
@@ -323,6 +323,73 @@ def test_the_model_shows_grade_tiers_and_calibration(console: Console) -> None:
     page.reload()
     expect(page.locator("svg.chart circle")).to_have_count(20)
     expect(page.get_by_text("Surely finds more of both")).to_be_visible()
+
+
+# What goes wrong
+
+
+def test_a_page_that_was_left_is_not_shown_when_it_comes_at_last(console: Console) -> None:
+    page = console.open()
+    page.route("**/v1/model", lambda route: (time.sleep(0.5), route.continue_()))
+    page.get_by_role("link", name="Model").click()
+    page.evaluate("location.hash = '#/customer'")
+    expect(page.get_by_role("heading", name="Customer", exact=True)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("heading", name="Customer", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Calibration")).to_have_count(0)
+
+
+def test_a_key_that_no_header_can_carry_is_a_wrong_key(console: Console) -> None:
+    page = console.open(key=None)
+    page.get_by_label("API key").fill("密钥")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This key is not valid, or no longer.")
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_list_that_is_refused_says_why_and_shows_no_old_plan(console: Console) -> None:
+    page = console.open("#/list")
+    expect(page.locator("#plan")).to_contain_text("500")
+    page.get_by_label("Save rate, %").fill("0")
+    expect(page.locator("#rows").get_by_role("alert")).to_contain_text("save_rate must be above 0")
+    expect(page.locator("#plan")).to_be_empty()
+    busy = {"error": {"code": "too_many_requests", "message": "slow down", "details": []}}
+    page.route("**/v1/lists/churn-risk?*", lambda route: route.fulfill(status=429, json=busy, headers={"retry-after": "7"}))
+    page.get_by_label("Save rate, %").fill("10")
+    expect(page.locator("#rows").get_by_role("alert")).to_have_text("The service is busy. Try again in 7 s.")
+    page.unroute("**/v1/lists/churn-risk?*")
+    page.evaluate("sessionStorage.setItem('foretier-key', 'foretier_revoked')")
+    page.get_by_label("Save rate, %").fill("20")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_customer_without_order_days_is_still_shown(console: Console) -> None:
+    page = console.open()
+    page.route("**/orders", lambda route: route.abort())
+    customer_id = next(one for one in console.ids if one.isdecimal())
+    page.evaluate("id => { location.hash = `#/customer/${id}`; }", customer_id)
+    expect(page.locator("h2.who")).to_have_text(customer_id)
+    expect(page.get_by_role("alert")).to_have_text("The service does not answer. Is it running?")
+    console.said.clear()  # the browser tells that the request failed
+
+
+def test_what_was_entered_stays(console: Console) -> None:
+    page = console.open("#/list")
+    page.get_by_role("spinbutton", name="Contacts at most").fill("40")
+    page.get_by_role("combobox", name="Tier").select_option("Gold")
+    page.get_by_role("link", name="Model").click()
+    page.get_by_role("link", name="List").click()
+    expect(page.get_by_role("spinbutton", name="Contacts at most")).to_have_value("40")
+    page.get_by_label("Language").select_option("zh")
+    expect(page.get_by_role("combobox", name="等级")).to_have_value("Gold")
+
+
+def test_an_address_that_names_no_page_leads_to_the_tiers(console: Console) -> None:
+    page = console.open()
+    for path in ("#/constructor", "#/", "#/list/%E0%A4%A", "#nothing"):
+        page.goto(f"{console.address}/{path}")
+        expect(page.locator("#main h1")).to_be_visible()
 
 
 # Languages, phone, keyboard
@@ -360,18 +427,18 @@ def test_the_language_is_the_browsers_and_can_be_changed(console: Console) -> No
     expect(page.get_by_role("heading", name="Whom to contact")).to_be_visible()
 
 
-@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-def test_nothing_is_wider_than_a_phone(console: Console, language: str) -> None:
-    page = console.open(language=language, viewport=PHONE)
+@pytest.mark.parametrize(("language", "width"), [("en-GB", 360), ("zh-CN", 360), ("en-GB", 820), ("en-GB", 1000)])
+def test_nothing_is_wider_than_the_screen(console: Console, language: str, width: int) -> None:
+    page = console.open(language=language, viewport={"width": width, "height": 740})
     for path in ("#/tiers", "#/list", f"#/customer/{quote(HOSTILE[7], safe='')}", "#/model"):
         page.goto(f"{console.address}/{path}")
         expect(page.locator("#main h1")).to_be_visible()
         page.wait_for_load_state("networkidle")
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     page.goto(f"{console.address}/#/list")
     first = page.locator("table.list tbody tr").first
     expect(first.locator("th")).to_be_visible()
-    assert first.bounding_box()["width"] <= PHONE["width"]  # type: ignore[index]
+    assert first.bounding_box()["width"] <= width  # type: ignore[index]
 
 
 def test_the_keyboard_alone_is_enough(console: Console) -> None:
