@@ -28,6 +28,7 @@ from features.customers import feature_frame
 from features.netting import HISTORY_COLUMNS, net_orders
 from training.figures import written
 from training.panel import Snapshot, outcomes
+from training.told import Told
 
 Floats = npt.NDArray[np.float64]
 Orders = nw.LazyFrame[Any]
@@ -81,25 +82,40 @@ class LeakReport:
     inputs: InputReport | None
 
     @property
-    def suspicion(self) -> str | None:
+    def sentence(self) -> str:
+        """The report in one sentence, in English."""
+        return self.told.en
+
+    @property
+    def suspicion(self) -> Told | None:
         """What is worth a look, though it may well be honest; None: nothing is."""
         if self.inputs is None or self.inputs.best_purchase.purchase <= SUSPICIOUS:
             return None
         one = self.inputs.best_purchase
-        return (
+        return Told(
             f"{one.name} alone tells buyers from others almost without fault (AUC {one.purchase:.3f}): right if customers come "
-            "like clockwork; else look whether the source was written after the fact, such as amounts corrected backwards"
+            "like clockwork; else look whether the source was written after the fact, such as amounts corrected backwards",
+            f"仅凭 {one.name} 就几乎能准确区分谁会下单（AUC {one.purchase:.3f}）：如果客户像钟表一样规律，这是对的；"
+            "否则请检查数据源是否事后改写过，例如回溯更正的金额",
         )
 
     @property
-    def sentence(self) -> str:
+    def told(self) -> Told:
         """The report in one sentence."""
-        days = " and ".join(str(date_of(cutoff)) for cutoff in self.cutoffs)
-        told = f"No leak from the future: {self.rows:,} rows as of {days}, computed again from what was known then, are equal"
+        days = [str(date_of(cutoff)) for cutoff in self.cutoffs]
+        told = Told(
+            f"No leak from the future: {self.rows:,} rows as of {' and '.join(days)}, computed again from what was known then, "
+            "are equal{}.",
+            f"没有未来信息泄漏：截至 {' 和 '.join(days)} 的 {self.rows:,} 行，只用当时已知的数据重算，结果完全一致{{}}。",
+        )
         if self.inputs is None:
-            return f"{told}."
+            return told.filled(Told("", ""))
         one, limit = self.inputs.best_purchase, self.inputs.purchase_limit
-        return f"{told}; the best single input ({one.name}) has an AUC of {one.purchase:.3f}, the limit is {limit:.3f}."
+        best = Told(
+            f"; the best single input ({one.name}) has an AUC of {one.purchase:.3f}, the limit is {limit:.3f}",
+            f"；最强的单个输入（{one.name}）的 AUC 为 {one.purchase:.3f}，上限为 {limit:.3f}",
+        )
+        return told.filled(best)
 
 
 def check_leaks(

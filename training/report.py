@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -21,7 +22,7 @@ from training.evaluation import PERFECT, SERVED, Evaluation
 from training.figures import shown, written
 from training.name_words import name_words
 from training.pipeline import Trained
-from training.report_words import ACCURACY_WORDS
+from training.report_words import ACCURACY_WORDS, TRAINING_WORDS
 
 LONGEST_EXAMPLE = 72
 
@@ -37,22 +38,25 @@ def check_report(report: CleaningReport, support: Sequence[HorizonSupport], sett
 
 def training_report(trained: Trained, language: Language = "en") -> RenderableType:
     """Accuracy beside the naive rules, and what was registered."""
+    words = TRAINING_WORDS[language]
     parts: list[RenderableType] = []
     if trained.evaluation is not None:
         parts += [accuracy_table(trained.evaluation, language), Text(), churn_table(trained.evaluation, language), Text()]
     elif trained.not_evaluated is not None:
-        parts += [Text(f"Accuracy unknown: {trained.not_evaluated.told(language)}.", style="yellow"), Text()]
-    parts.append(
-        Text(
-            f"Version {trained.version} of foretier, trained on {len(trained.plan.final)} cutoffs as of {trained.as_of}, "
-            f"{trained.plan.horizon_days} days ahead, {trained.customers:,} customers."
-        )
-    )
-    parts += [Text(btyd_sentence(trained.model.btyd)), Text(trained.leaks.sentence)]
+        parts += [Text(words.unknown.format(trained.not_evaluated.told(language)), style="yellow"), Text()]
+    parts += [Text(words.trained.format(**_about(trained)))]
+    parts += [Text(btyd_sentence(trained.model.btyd, language)), Text(trained.leaks.told.told(language))]
     if trained.leaks.suspicion is not None:
-        parts.append(Text(trained.leaks.suspicion, style="yellow"))
+        parts.append(Text(trained.leaks.suspicion.told(language), style="yellow"))
     parts += [Text(), grade_text(trained.grade, language), Text(), decision_report(trained.decision, language)]
     return Group(*parts)
+
+
+def _about(trained: Trained) -> dict[str, Any]:
+    return {
+        "version": trained.version, "cutoffs": len(trained.plan.final), "as_of": trained.as_of,
+        "days": trained.plan.horizon_days, "customers": trained.customers,
+    }  # fmt: skip
 
 
 def accuracy_table(evaluation: Evaluation, language: Language = "en") -> Table:

@@ -28,6 +28,14 @@ class AccuracyWords:
     calibration: str
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingWords:
+    """Sentences in which ``{...}`` is filled in."""
+
+    unknown: str
+    trained: str
+
+
 EN = AccuracyWords(
     title="Accuracy on the held-back {days} days from {begin} to before {end}",
     caption="Gini: 1 = perfect ranking, 0 = random. Rank: rank correlation. Top 10 %: value held "
@@ -66,3 +74,15 @@ ZH = AccuracyWords(
 )
 
 ACCURACY_WORDS: dict[Language, AccuracyWords] = {"en": EN, "zh": ZH}
+TRAINING_WORDS: dict[Language, TrainingWords] = {
+    "en": TrainingWords(
+        unknown="Accuracy unknown: {}.",
+        trained="Version {version} of foretier, trained on {cutoffs} cutoffs as of {as_of}, {days} days ahead, "
+        "{customers:,} customers.",
+    ),
+    "zh": TrainingWords(
+        unknown="准确度未知：{}。",
+        trained="Foretier 版本 {version}，用 {cutoffs} 个时间截点训练，基准日 {as_of}，"
+        "预测未来 {days} 天，{customers:,} 位客户。",
+    ),
+}

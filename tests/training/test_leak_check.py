@@ -252,7 +252,7 @@ def test_clockwork_customers_are_told_but_not_refused() -> None:
     orders = netted(rows + [(f"o{i}", i, 12.0) for i in range(100)])
     report = check_leaks(orders, [snapshot(orders, 300, 30)], 30, seed=1)
     assert report.suspicion is not None
-    assert "almost without fault (AUC 1.000): right if customers come like clockwork" in report.suspicion
+    assert "almost without fault (AUC 1.000): right if customers come like clockwork" in report.suspicion.en
 
 
 def test_cut_off_orders_are_those_cleaned_of_the_past_alone(sample: Cleaned, sample_settings: Settings) -> None:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,17 +15,22 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from configs.settings import Columns, Settings, Source
+from features.catalog import FEATURE_NAMES
+from models.btyd import Btyd, FitRecord
+from models.btyd_record import btyd_sentence
 from training import gate, slices
 from training.candidates import BTYD, BTYD_CHURN, NAIVE, PERFECT, SERVED, SILENCE, TWO_PART
 from training.decision_report import grade_text
 from training.evaluation import ChurnAccuracy, Evaluation, ValueAccuracy
 from training.grade import Window, grade
+from training.leak_check import InputPower, InputReport, LeakReport
 from training.name_words import name_words
-from training.report import accuracy_table, churn_table
-from training.trial import nearest_answer
+from training.report import accuracy_table, churn_table, training_report
+from training.trial import ALL_ALIKE, nearest_answer
 
 ENGLISH = Path(__file__).parent / "reports_en"
 """Written by the reports when they spoke English only."""
+UNCONVERGED = (False, 0.0, 1e-3, 0.1, 1, 0)
 EnglishIn = Callable[..., set[str]]
 
 
@@ -100,3 +106,43 @@ def test_every_name_that_the_gate_looks_at_is_said_in_chinese(english_in: Englis
         assert name_words(name, "en") == name
     for measure in gate.SLICE_MARGINS:
         assert name_words(f"{measure} of {slices.NEW}", "zh").startswith("新客户的")
+
+
+def test_what_training_says_is_chinese_from_the_first_line_to_the_last(trained_home: Any, english_in: EnglishIn) -> None:
+    """The second run, whose challenger met a champion at the gate."""
+    for trained in trained_home.runs:
+        text = shown(training_report(trained, "zh"), 120)
+        allowed = ("foretier rollback", "foretier promote", "--force --why TEXT", "gate.max_bundle_mb", "gate.max_latency_ms")
+        assert english_in(text, *allowed, *FEATURE_NAMES) == set()
+        assert "没有未来信息泄漏" in text
+        unknown = replace(trained, evaluation=None, not_evaluated=ALL_ALIKE)
+        assert english_in(shown(training_report(unknown, "zh"), 120), *allowed, *FEATURE_NAMES) == set()
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        "fewer than 5 customers with a repeat purchase",
+        "fewer than 5 customers with paid repeat purchases",
+        "mbg_nbd, penalizer 0.1: not converged (gradient 1.0e-02)",
+        "bg_nbd, penalizer 0: a at its lowest, b at its highest",
+        "gamma_gamma: the population mean does not exist (q = 0.9)",
+        "gamma_gamma: the population mean is 3.1 times the observed one",
+    ],
+)
+def test_why_a_model_of_purchases_was_left_is_said_in_chinese(tried: str, english_in: EnglishIn) -> None:
+    left, bound = FitRecord(*UNCONVERGED, ("p at its lowest",), (tried,)), "pooled"
+    for method, value_method in (("bg_nbd", "gamma_gamma"), ("mbg_nbd", "anchored"), ("nbd", "gamma_gamma"), (bound, bound)):
+        found = Btyd(method, 0.2, 30.0, 0.8, 2.4, value_method, 1.0, 3.0, 40.0, left, left)  # type: ignore[arg-type]
+        assert english_in(btyd_sentence(found, "zh")) == set()
+        assert tried in btyd_sentence(found)
+
+
+def test_leaks_are_told_in_chinese(english_in: EnglishIn) -> None:
+    strong = InputPower("orders_30d", 0.99, 0.7)
+    for inputs in (None, InputReport(strong, strong, 0.995, 0.9)):
+        found = LeakReport((10_000, 10_100), 4_000, inputs)
+        said = [found.told.zh, *([] if found.suspicion is None else [found.suspicion.zh])]
+        assert english_in(" ".join(said), "orders_30d") == set()
+        assert found.sentence.startswith("No leak from the future: 4,000 rows as of 1997-05-19 and 1997-08-27, computed again")
+        assert found.sentence.endswith("are equal." if inputs is None else "AUC of 0.990, the limit is 0.995.")
