@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -194,7 +195,7 @@ def test_a_key_that_is_not_made_for_a_page_is_told_the_scope(console: Console) -
 def test_a_service_that_is_gone_is_told(console: Console) -> None:
     page = console.open()
     page.route("**/v1/model", lambda route: route.abort())
-    page.get_by_role("link", name="Model").click()
+    page.get_by_role("link", name="Model", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text("The service does not answer. Is it running?")
     console.said.clear()  # the browser tells that the request failed
     page.unroute("**/v1/model")
@@ -235,7 +236,7 @@ def test_the_plan_follows_capacity_and_filters(console: Console) -> None:
     asked = {"capacity": 40, "tier": "Gold", "budget_per_contact": 0.5, "save_rate": 0.2, "holdout": 0.25}
     told = console.api("/v1/lists/churn-risk", params=asked).json()
     expect(plan).to_contain_text(f"{told['plan']['held_out']} held out")
-    expect(plan).to_contain_text(f"{told['plan']['in_vain']:.1f}")
+    expect(plan).to_contain_text(str(Decimal(str(told["plan"]["in_vain"])).quantize(Decimal("0.1"), ROUND_HALF_UP)))
     expect(page.locator("table.list tbody tr")).to_have_count(len(told["customers"]))
     ids = page.locator("table.list tbody th a").evaluate_all(
         "links => links.map(link => decodeURIComponent(link.hash.slice(11)))"
@@ -331,7 +332,7 @@ def test_the_model_shows_grade_tiers_and_calibration(console: Console) -> None:
 def test_a_page_that_was_left_is_not_shown_when_it_comes_at_last(console: Console) -> None:
     page = console.open()
     page.route("**/v1/model", lambda route: (time.sleep(0.5), route.continue_()))
-    page.get_by_role("link", name="Model").click()
+    page.get_by_role("link", name="Model", exact=True).click()
     page.evaluate("location.hash = '#/customer'")
     expect(page.get_by_role("heading", name="Customer", exact=True)).to_be_visible()
     page.wait_for_load_state("networkidle")
@@ -378,8 +379,8 @@ def test_what_was_entered_stays(console: Console) -> None:
     page = console.open("#/list")
     page.get_by_role("spinbutton", name="Contacts at most").fill("40")
     page.get_by_role("combobox", name="Tier").select_option("Gold")
-    page.get_by_role("link", name="Model").click()
-    page.get_by_role("link", name="List").click()
+    page.get_by_role("link", name="Model", exact=True).click()
+    page.get_by_role("link", name="List", exact=True).click()
     expect(page.get_by_role("spinbutton", name="Contacts at most")).to_have_value("40")
     page.get_by_label("Language").select_option("zh")
     expect(page.get_by_role("combobox", name="等级")).to_have_value("Gold")
