@@ -71,8 +71,8 @@ EN = CampaignWords(
     told_few="The groups are too small to tell: the supposed effect would be missed more often than once in five times.",
     told_fewest="A group has fewer than {fewest} customers: nothing can be compared.",
     told_early="No effect is shown so far. It is too early to say that there is none.",
-    caption="Intervals hold the truth with 95 %; of many tiers one may be off by chance. All: retention tier by tier, put together; "
-    "value adjusted by the prediction.",
+    caption="Intervals hold the truth with 95 %; of many tiers one may be off by chance. All: retention tier by "
+    "tier, put together; value adjusted by the prediction.",
 )
 
 ZH = CampaignWords(
@@ -107,7 +107,8 @@ ZH = CampaignWords(
     told_few="人数太少，无法判断：所假设的效果会有五分之一以上的可能被漏掉。",
     told_fewest="有一组不足 {fewest} 人，无法比较。",
     told_early="目前未见效果；断言没有效果为时尚早。",
-    caption="区间以 95% 的概率包含真值；等级较多时，个别等级可能因偶然而偏离。“全部”的复购率按等级比较后合并，价值已按预测值校正。",
+    caption="区间以 95% 的概率包含真值；等级较多时，个别等级可能因偶然而偏离。"
+    "“全部”的复购率按等级比较后合并，价值已按预测值校正。",
 )
 
 CAMPAIGN_WORDS: dict[Language, CampaignWords] = {"en": EN, "zh": ZH}
