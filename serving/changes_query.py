@@ -70,8 +70,10 @@ def _page(store: Store, settings: Settings, query: ChangesQuery, run: ScoringRun
     bands = settings.scoring.risk_bands
     try:
         return changes_page(store, bands, query.wanted, run=run.run_id, **how)
-    except NotFoundError:  # as it is, or because two runs were published since and this one is gone
-        return changes_page(store, bands, query.wanted, **how)
+    except NotFoundError:
+        if query.cursor is not None or any(one.run_id == run.run_id for one in store.runs()):
+            raise
+        return changes_page(store, bands, query.wanted, **how)  # two runs were published since, and this one is gone
 
 
 def _bad(name: str, message: str) -> Exception:
