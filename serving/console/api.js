@@ -76,8 +76,9 @@ async function send(path, parameters, body) {
     throw new Refused(0, "unreachable", "", 0);
   }
   if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({ error: { code: "unknown", message: answer.statusText } }));
-  throw new Refused(answer.status, told.error.code, told.error.message, Number(answer.headers.get("retry-after") ?? 0));
+  const told = await answer.json().catch(() => null);  // a proxy may answer in words of its own
+  const { code = "unknown", message = `${answer.status} ${answer.statusText}` } = told?.error ?? {};
+  throw new Refused(answer.status, code, message, Number(answer.headers.get("retry-after") ?? 0));
 }
 
 /** The address of a customer, whatever the id holds. */

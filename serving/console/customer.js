@@ -28,7 +28,7 @@ export async function customerPageOf(id, current) {
 }
 
 function search(id) {
-  const input = h("input", { name: "customer_id", autocomplete: "off", autocapitalize: "off", spellcheck: "false", value: id ?? "", maxlength: 1000 });
+  const input = h("input", { name: "customer_id", autocomplete: "off", autocapitalize: "off", spellcheck: "false", value: id ?? "", maxlength: 2000 });
   const go = (event) => {
     event.preventDefault();
     if (input.value) location.hash = customerPage(input.value).slice(1);
