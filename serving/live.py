@@ -145,9 +145,10 @@ class Live:
     def check_ready(self) -> dict[str, str]:
         """Give what is wrong though the service serves on, in words by what it is; empty where all is well.
 
-        Raises Refusal (503): settings, champion or run are missing, or do not belong together.
+        Raises Refusal (503): settings, champion, run or keys are missing, or do not belong together.
         """
         settings, champion, run = self.settings(), self.champion(), self.run()
+        self.keys()  # until they are read, every request is refused
         if unfit := _unfit(champion, settings, run):
             raise not_ready(unfit)
         return dict(sorted(self._faults.items()))

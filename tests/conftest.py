@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -28,7 +29,11 @@ from serving.driver_words import HEADLINES
 from serving.predictions import CustomerScore, Terms
 from serving.store import ScoringRun, Store
 from training.panel import Plan, snapshot, training_set
+
 from training.pipeline import Trained, plan, train
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines are noisy: no test asserts a time
+hypothesis.settings.load_profile("untimed")
 
 POSTGRES_URL = os.environ.get("FORETIER_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 TIERS = ("Platinum", "Gold", "Silver", "Bronze")
