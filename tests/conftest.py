@@ -29,7 +29,6 @@ from serving.driver_words import HEADLINES
 from serving.predictions import CustomerScore, Terms
 from serving.store import ScoringRun, Store
 from training.panel import Plan, snapshot, training_set
-
 from training.pipeline import Trained, plan, train
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # machines are noisy: no test asserts a time
